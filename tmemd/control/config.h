@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// tmemd's configuration: a TOML file in which every key is optional (docs/configuration.md).
+//
+// A file with an unknown key, a wrong type or a value out of range is refused as a whole, with
+// "file:line: key: reason, what to write instead"; nothing is guessed and nothing half applied.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "libtmem/base/result.h"
+#include "libtmem/base/units.h"
+#include "tmemd/store/store.h"
+#include "tmemd/store/types.h"
+
+namespace tmem::control {
+
+inline constexpr const char* kDefaultConfigPath = "/etc/tmemd/tmemd.toml";
+
+struct LoopbackConfig {
+  std::string socket_path = "/run/tmemd/loopback.sock";
+  unsigned mode = 0660;       // of the socket
+  uint32_t clients_max = 64;  // connected at once: 1 .. 4096
+  uint32_t queues = 2;        // for a client that asks for none in particular: 1 .. 16
+};
+
+struct ControlConfig {
+  std::string socket_path = "/run/tmemd/control.sock";
+  unsigned mode = 0660;  // of the socket
+  std::string group;     // its members may change things, and own the socket; empty: root only
+};
+
+enum class LogLevel { kTrace, kDebug, kInfo, kWarning, kError };
+
+// [[client]]: settings of the client with this uuid, or, when `by_uuid` is false, this name.
+struct ClientRule {
+  bool by_uuid = false;
+  Uuid uuid{};
+  std::string name;
+  store::ClientSettings settings;  // [defaults] overlaid with what the rule says
+};
+
+struct Config {
+  // [pool] and [store]; store.budget_bytes is [pool] memory.
+  store::Options store;
+  bool populate = false;  // commit the pool's memory at start
+  LoopbackConfig loopback;
+  ControlConfig control;
+  // [daemon]
+  uint32_t workers = 0;  // 0: min(4, CPUs)
+  LogLevel log_level = LogLevel::kInfo;
+  // [defaults], [[client]], [[shared_pool]]
+  store::ClientSettings defaults;
+  std::vector<ClientRule> clients;
+  std::vector<store::SharedGrant> shared_grants;
+
+  // The settings of a client that connects: its rule by uuid, else by name, else the defaults.
+  const store::ClientSettings& settings_for(const store::ClientIdentity& identity) const;
+};
+
+// Memory that guarantees cannot have: two 2 MiB slots, or 2 % of the budget if that is more.
+uint64_t reserve_bytes(uint64_t budget_bytes);
+
+// `file_name` stands in messages only. Errors: kMalformed.
+Result<Config> parse_config(std::string_view text, std::string_view file_name);
+
+// Errors: kNotFound if there is no such file, kOs if it cannot be read, else as parse_config.
+// Files over 1 MiB are refused.
+Result<Config> load_config(const std::string& path);
+
+}  // namespace tmem::control
