@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tmemd/control/config.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <set>
+
+#include "tmemd/control/config_section.h"
+#include "tmemd/control/settings.h"
+
+namespace tmem::control {
+namespace {
+
+constexpr size_t kFileBytesMax = 1024 * 1024;
+constexpr size_t kRulesMax = 4096;
+constexpr size_t kSocketPathBytesMax = 107;
+constexpr size_t kNameBytesMax = 63;
+
+constexpr std::pair<std::string_view, LogLevel> kLogWords[] = {{"trace", LogLevel::kTrace},
+                                                               {"debug", LogLevel::kDebug},
+                                                               {"info", LogLevel::kInfo},
+                                                               {"warning", LogLevel::kWarning},
+                                                               {"error", LogLevel::kError}};
+
+// The table of a section; null if absent, and after a problem.
+const toml::table* table_of(Section& root, std::string_view name, Problem& problem) {
+  const toml::node* const node = root.take(name);
+  if (node == nullptr) return nullptr;
+  if (!node->is_table())
+    problem.report(node->source(), std::string(name), "not a section",
+                   "write [" + std::string(name) + "] on a line of its own");
+  return node->as_table();
+}
+
+// The tables of a repeated section [[name]].
+std::vector<const toml::table*> tables_of(Section& root, std::string_view name, Problem& problem) {
+  std::vector<const toml::table*> tables;
+  const toml::node* const node = root.take(name);
+  if (node == nullptr) return tables;
+  const toml::array* const array = node->as_array();
+  for (size_t i = 0; array != nullptr && i < array->size(); ++i)
+    if (const toml::table* const table = (*array)[i].as_table()) tables.push_back(table);
+  if (array == nullptr || tables.size() != array->size())
+    problem.report(node->source(), std::string(name), "not a repeated section",
+                   "write [[" + std::string(name) + "]] on a line of its own for each");
+  if (tables.size() > kRulesMax)
+    problem.report(node->source(), std::string(name), "too many of them",
+                   "write at most " + std::to_string(kRulesMax));
+  return tables;
+}
+
+// Permission bits: 0o660, or "0660".
+void read_mode(Section& section, std::string_view key, unsigned& out) {
+  const toml::node* const node = section.take(key);
+  if (node == nullptr) return;
+  std::optional<uint64_t> mode;
+  if (const auto* const number = node->as_integer()) {
+    if (number->get() >= 0) mode = static_cast<uint64_t>(number->get());
+  } else if (const auto* const text = node->as_string()) {
+    mode = 0;
+    for (const char c : text->get())
+      mode = mode && c >= '0' && c <= '7' && *mode < 0100000
+                 ? std::optional<uint64_t>(*mode * 8 + static_cast<uint64_t>(c - '0'))
+                 : std::nullopt;
+    if (text->get().empty()) mode = std::nullopt;
+  }
+  if (mode && *mode <= 0777)
+    out = static_cast<unsigned>(*mode);
+  else
+    section.refuse(key, "not a file mode", "write octal digits, such as \"0660\"");
+}
+
+void read_socket(Section& section, std::string& out) {
+  section.text("socket", out, kSocketPathBytesMax, true);
+  if (section.has("socket") && !out.starts_with('/'))
+    section.refuse("socket", "not an absolute path", "begin it with a slash");
+}
+
+void read_settings(Section& section, store::ClientSettings& out) {
+  section.number("weight", out.weight, 0, kWeightMax);
+  const toml::node* const cap = section.take("cap");
+  if (cap != nullptr && cap->is_string() && cap->as_string()->get() == "none") {
+    out.cap_pages = store::kNoCap;
+  } else if (cap != nullptr) {
+    uint64_t cap_bytes = 0;
+    section.size("cap", cap_bytes, 0, kMemoryMaxBytes);
+    out.cap_pages = cap_bytes / kPageBytes;
+  }
+  section.size("guarantee", out.guarantee_bytes, 0, kMemoryMaxBytes);
+  section.boolean("compress", out.compress);
+  section.choice("dedup", out.dedup, kDedupWords);
+  section.text("dedup_group", out.dedup_group, kGroupNameBytesMax, false);
+  const bool in_group = out.dedup == store::DedupScope::kGroup;
+  if (in_group && out.dedup_group.empty())
+    section.refuse("dedup", "\"group\" needs a group", "add dedup_group = \"NAME\"");
+  if (!in_group && section.has("dedup_group"))
+    section.refuse("dedup_group", "has no effect", "add dedup = \"group\", or remove it");
+  if (!in_group) out.dedup_group.clear();
+}
+
+void read_plain_sections(Section& root, Config& config, Problem& problem) {
+  Section pool(table_of(root, "pool", problem), "pool", problem);
+  pool.size("memory", config.store.budget_bytes, kMemoryMinBytes, kMemoryMaxBytes);
+  pool.boolean("populate", config.populate);
+  pool.finish();
+
+  constexpr uint64_t kDayMs = uint64_t{24} * 3600 * 1000;
+  Section store(table_of(root, "store", problem), "store", problem);
+  store.duration("lz4_after", config.store.lz4_after_ms, kDayMs);
+  store.duration("zstd_after", config.store.zstd_after_ms, 30 * kDayMs);
+  store.number("nursery_percent", config.store.nursery_percent, 0, 100);
+  store.boolean("zstd", config.store.zstd);
+  if (config.store.zstd && config.store.zstd_after_ms < config.store.lz4_after_ms)
+    store.refuse(store.has("zstd_after") ? "zstd_after" : "lz4_after",
+                 "zstd_after is shorter than lz4_after", "write a longer zstd_after");
+  store.finish();
+
+  Section loopback(table_of(root, "loopback", problem), "loopback", problem);
+  read_socket(loopback, config.loopback.socket_path);
+  read_mode(loopback, "mode", config.loopback.mode);
+  loopback.number("max_clients", config.loopback.clients_max, 1, 4096);
+  loopback.number("queues", config.loopback.queues, 1, 16);
+  loopback.finish();
+
+  Section control(table_of(root, "control", problem), "control", problem);
+  read_socket(control, config.control.socket_path);
+  read_mode(control, "mode", config.control.mode);
+  control.text("group", config.control.group, 32, false);
+  if (config.control.socket_path == config.loopback.socket_path)
+    control.refuse("socket", "is the loopback socket too", "write another path");
+  control.finish();
+
+  Section daemon(table_of(root, "daemon", problem), "daemon", problem);
+  daemon.number("workers", config.workers, 0, 64);
+  daemon.choice("log_level", config.log_level, kLogWords);
+  daemon.finish();
+}
+
+void read_clients(Section& root, Config& config, Problem& problem) {
+  Section defaults(table_of(root, "defaults", problem), "defaults", problem);
+  read_settings(defaults, config.defaults);
+  defaults.finish();
+
+  std::set<std::string> seen;
+  for (const toml::table* const table : tables_of(root, "client", problem)) {
+    Section section(table, "client", problem);
+    ClientRule rule;
+    rule.settings = config.defaults;
+    rule.by_uuid = section.has("uuid");
+    section.text("name", rule.name, kNameBytesMax, false);
+    section.uuid("uuid", rule.uuid);
+    if (rule.by_uuid == section.has("name") || (!rule.by_uuid && rule.name.empty()))
+      problem.report(table->source(), "client", "does not say which client",
+                     "write either name = \"...\" or uuid = \"...\"");
+    read_settings(section, rule.settings);
+    section.finish();
+    if (!seen.insert(rule.by_uuid ? format_uuid(rule.uuid) : "name " + rule.name).second)
+      section.refuse(rule.by_uuid ? "uuid" : "name", "has a [[client]] section already",
+                     "write one section for each client");
+    config.clients.push_back(std::move(rule));
+  }
+}
+
+void read_shared_pools(Section& root, Config& config, Problem& problem) {
+  std::set<Uuid> seen;
+  for (const toml::table* const table : tables_of(root, "shared_pool", problem)) {
+    Section section(table, "shared_pool", problem);
+    Uuid pool{};
+    section.uuid("uuid", pool);
+    if (!section.has("uuid"))
+      problem.report(table->source(), "shared_pool", "has no uuid", "write uuid = \"...\"");
+    if (!seen.insert(pool).second)
+      section.refuse("uuid", "has a [[shared_pool]] section already",
+                     "write one section for each pool");
+    const toml::node* const allowed = section.take("clients");
+    const toml::array* const array = allowed != nullptr ? allowed->as_array() : nullptr;
+    if (array == nullptr || array->size() > kRulesMax)
+      problem.report(section.where("clients"), "shared_pool.clients", "not a list of clients",
+                     "write clients = [\"UUID\", ...], at most " + std::to_string(kRulesMax));
+    for (size_t i = 0; array != nullptr && i < array->size() && !problem.found(); ++i) {
+      const toml::node& entry = (*array)[i];
+      const auto client = entry.is_string() ? parse_uuid(entry.as_string()->get()) : std::nullopt;
+      if (client)
+        config.shared_grants.push_back({pool, *client});
+      else
+        problem.report(entry.source(), "shared_pool.clients", "not a uuid",
+                       "write each client's uuid as \"8b5e0f6e-1c3a-4e7e-9f60-0242ac120002\"");
+    }
+    section.finish();
+  }
+}
+
+// The sum of the guarantees must be funded by memory that eviction is never asked for.
+void check_guarantees(const toml::table& root, const Config& config, Problem& problem) {
+  const uint64_t memory_bytes = config.store.budget_bytes;
+  const uint64_t reserve = reserve_bytes(memory_bytes);
+  const std::string given = format_size(memory_bytes) + " of pool.memory";
+  const auto too_much = [&](const toml::node* node, const std::string& key,
+                            const std::string& sum_text, uint64_t sum_bytes) {
+    if (sum_bytes + reserve <= memory_bytes) return;
+    problem.report(node != nullptr ? node->source() : root.source(), key,
+                   sum_text + " = " + format_size(sum_bytes) + " + reserve of " +
+                       format_size(reserve) + " = " + format_size(sum_bytes + reserve) +
+                       " is more than the " + given,
+                   "write smaller guarantees or at least memory = \"" +
+                       format_size((sum_bytes + reserve + kMiB - 1) / kMiB * kMiB) + "\"");
+  };
+  too_much(root.get("defaults"), "defaults.guarantee", "the guarantee of one client",
+           config.defaults.guarantee_bytes);
+  // At most kRulesMax guarantees of at most kMemoryMaxBytes: no overflow.
+  uint64_t sum_bytes = 0;
+  std::string sum_text;
+  for (const ClientRule& rule : config.clients) {
+    sum_bytes += rule.settings.guarantee_bytes;
+    if (rule.settings.guarantee_bytes == 0 || sum_text.size() > 200) continue;
+    sum_text += (sum_text.empty() ? "" : " + ") + format_size(rule.settings.guarantee_bytes);
+    if (sum_text.size() > 200) sum_text += " + ...";
+  }
+  too_much(root.get("client"), "client.guarantee", "guarantees of " + sum_text, sum_bytes);
+}
+
+Result<Config> read_config(std::string_view text, std::string_view file_name) {
+  Problem problem(file_name);
+  const toml::parse_result parsed = toml::parse(text);
+  if (!parsed) {
+    std::string reason;
+    for (const char c : parsed.error().description()) reason += c >= 0x20 && c < 0x7f ? c : '?';
+    problem.report(parsed.error().source(), "", reason, "see docs/configuration.md for an example");
+    return fail(Errc::kMalformed, problem.message());
+  }
+  Config config;
+  Section root(&parsed.table(), "", problem);
+  read_plain_sections(root, config, problem);
+  read_clients(root, config, problem);
+  read_shared_pools(root, config, problem);
+  root.finish();
+  check_guarantees(parsed.table(), config, problem);
+  if (problem.found()) return fail(Errc::kMalformed, problem.message());
+  return config;
+}
+
+}  // namespace
+
+uint64_t reserve_bytes(uint64_t budget_bytes) {
+  return std::max(4 * kMiB, budget_bytes / 50);
+}
+
+const store::ClientSettings& Config::settings_for(const store::ClientIdentity& identity) const {
+  for (const ClientRule& rule : clients)
+    if (rule.by_uuid && rule.uuid == identity.uuid) return rule.settings;
+  for (const ClientRule& rule : clients)
+    if (!rule.by_uuid && rule.name == identity.name) return rule.settings;
+  return defaults;
+}
+
+Result<Config> parse_config(std::string_view text, std::string_view file_name) {
+  try {
+    return read_config(text, file_name);
+  } catch (const std::exception& error) {
+    return fail(Errc::kMalformed, std::string(file_name) + ": cannot be read: " + error.what());
+  }
+}
+
+Result<Config> load_config(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+    return fail(Errc::kNotFound, path + ": there is no such file");
+  if (fd < 0) return fail_os(path + ": cannot be opened");
+  std::string text;
+  std::array<char, 16384> chunk;
+  ssize_t got = 0;
+  while (text.size() <= kFileBytesMax && (got = read(fd, chunk.data(), chunk.size())) != 0) {
+    if (got > 0) text.append(chunk.data(), static_cast<size_t>(got));
+    if (got < 0 && errno != EINTR) break;
+  }
+  const int error = errno;
+  (void)close(fd);
+  if (got < 0) return fail_os(path + ": cannot be read", error);
+  if (text.size() > kFileBytesMax)
+    return fail(Errc::kMalformed, path + ": is longer than 1 MiB, write a shorter file");
+  return parse_config(text, path);
+}
+
+}  // namespace tmem::control
