@@ -180,7 +180,7 @@ def check_format(_preset, _options, log, progress):
     """clang-format; the wire headers are laid out in the kernel's style instead."""
     outcome = Outcome()
     kernel_style = ("libtmem/include/tmem/abi.h", "libtmem/include/tmem/loopback.h", "guest-kmod/")
-    files = [f for f in tracked_files(".cc", ".h", ".c") if not f.startswith(kernel_style)]
+    files = [f for f in tracked_files(".cc", ".h", ".hpp", ".c") if not f.startswith(kernel_style)]
     if run_logged(["clang-format", "--dry-run", "-Werror", "--ferror-limit=20", *files], log, progress) != 0:
         outcome.failed, outcome.failures = 1, ["clang-format: run clang-format -i on these files"]
     outcome.notes.append(f"{len(files)} files")

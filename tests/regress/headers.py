@@ -36,10 +36,11 @@ def compile_alone(root, header, language, flags):
 
 
 def check(root):
-    headers = [p.as_posix() for p in project_files(root) if p.suffix == ".h"]
+    headers = [p.as_posix() for p in project_files(root) if p.suffix in (".h", ".hpp")]
     cxx = ["-std=c++20", *package_flags()]
     jobs = [(root, h, "c++", cxx) for h in headers if not h.startswith(NOT_CXX)]
-    jobs += [(root, h, "c", ["-std=c11", "-pedantic"]) for h in headers if h.startswith(AS_C)]
+    jobs += [(root, h, "c", ["-std=c11", "-pedantic"]) for h in headers
+             if h.startswith(AS_C) and h.endswith(".h")]
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         return [c for c in pool.map(lambda job: compile_alone(*job), jobs) if c]
 
