@@ -25,7 +25,7 @@ enum class Mutation {
   kSameFilledTruncated,      // a same-filled page keeps the low half of its value
   kDedupWithoutCompare,      // content is shared by a short tag, bytes not compared
   kDedupForgetsReference,    // a duplicate does not take a reference
-  kMoveWithoutRecheck,       // a compressed page is installed over newer content
+  kMoveOffByOne,             // a moved page's new location is one byte off
   kCompressDropsTail,        // the last bytes of a compressed page are lost
   kCleanerDropsLive,         // the cleaner forgets the last live page of a segment
   kEvictsPersistent,         // eviction takes persistent pages too

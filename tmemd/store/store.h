@@ -40,9 +40,10 @@ class Worker {
   Worker(Worker&&) noexcept;
   Worker& operator=(Worker&&) = delete;
 
+  struct State;  // the store's own business
+  State& state() { return *state_; }
+
  private:
-  friend class Impl;
-  struct State;
   std::unique_ptr<State> state_;
 };
 

@@ -137,12 +137,12 @@ struct StoreStats {
   std::array<uint64_t, kKinds> pages{};         // apparent
   std::array<uint64_t, kKinds> stored_bytes{};  // of contents, after dedup and compression
   uint64_t same_filled_pages = 0;
-  uint64_t contents = 0;                       // distinct stored contents
-  uint64_t duplicate_pages = 0;                // references beyond the first
-  std::array<uint64_t, kTiers> tier_pages{};   // contents by tier
-  std::array<uint64_t, kTiers> tier_bytes{};   // their stored bytes
-  uint64_t compressed_pages = 0;    // contents ever moved raw -> LZ4
-  uint64_t recompressed_pages = 0;  // contents ever moved LZ4 -> zstd
+  uint64_t contents = 0;                      // distinct stored contents
+  uint64_t duplicate_pages = 0;               // references beyond the first
+  std::array<uint64_t, kTiers> tier_pages{};  // contents by tier
+  std::array<uint64_t, kTiers> tier_bytes{};  // their stored bytes
+  uint64_t compressed_pages = 0;              // contents ever moved raw -> LZ4
+  uint64_t recompressed_pages = 0;            // contents ever moved LZ4 -> zstd
   uint64_t incompressible_pages = 0;
   uint64_t evicted_pages = 0;
   uint64_t cleaned_pages = 0;  // contents moved by the cleaner

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tmemd/store/blocks.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "libtmem/base/assert.h"
+
+namespace tmem::store {
+namespace {
+
+// Bits at the starts of aligned free runs of 2^order within one word.
+uint64_t run_starts(uint64_t free, unsigned order) {
+  static constexpr std::array<uint64_t, kOrderMax + 1> kAligned = {
+      ~uint64_t{0}, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101, 0x0001000100010001};
+  for (unsigned o = 0; o < order; ++o) free &= free >> (1u << o);
+  return free & kAligned[order];
+}
+
+uint64_t run_mask(uint32_t count) {
+  return count == 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
+}
+
+}  // namespace
+
+BlockAllocator::BlockAllocator(memory::SlotProvider& provider, uint64_t budget_bytes)
+    : provider_(provider),
+      base_(provider.base()),
+      budget_bytes_(budget_bytes),
+      slots_(provider.slots_max()) {
+  for (auto& bits : has_run_) bits.resize((slots_.size() + 63) / 64);
+}
+
+BlockAllocator::~BlockAllocator() {
+  for (uint32_t s = 0; s < slots_.size(); ++s)
+    if (slots_[s].acquired) provider_.release(memory::SlotId{s});
+}
+
+uint64_t BlockAllocator::reserve_bytes(uint64_t budget) {
+  return std::min(std::max(2 * uint64_t{memory::kSlotBytes}, budget / 50), budget / 16);
+}
+
+bool BlockAllocator::has_room(unsigned order, Purpose purpose) const {
+  const uint64_t kept = purpose == Purpose::kNormal ? reserve_bytes() : 0;
+  return used_bytes() + (kBlockBytes << order) + kept <= budget_bytes_;
+}
+
+void BlockAllocator::update_runs(uint32_t slot) {
+  const Bits& free = slots_[slot].free;
+  for (unsigned order = 0; order <= kOrderMax; ++order) {
+    const bool has = std::any_of(free.begin(), free.end(),
+                                 [order](uint64_t word) { return run_starts(word, order) != 0; });
+    const uint64_t bit = uint64_t{1} << (slot % 64);
+    uint64_t& word = has_run_[order][slot / 64];
+    word = has ? word | bit : word & ~bit;
+  }
+}
+
+std::optional<uint32_t> BlockAllocator::find_slot(unsigned order) {
+  const auto& bits = has_run_[order];
+  for (uint32_t w = 0; w < bits.size(); ++w)
+    if (bits[w] != 0) return w * 64 + static_cast<uint32_t>(std::countr_zero(bits[w]));
+  return std::nullopt;
+}
+
+bool BlockAllocator::acquire_slot() {
+  auto id = provider_.acquire();
+  if (!id) return false;
+  const auto s = static_cast<uint32_t>(*id);
+  TMEM_ASSERT(s < slots_.size() && !slots_[s].acquired);
+  slots_[s].acquired = true;
+  slots_[s].free.fill(~uint64_t{0});
+  slots_[s].stale.fill(0);
+  update_runs(s);
+  return true;
+}
+
+std::optional<uint32_t> BlockAllocator::allocate(unsigned order, Purpose purpose) {
+  const std::lock_guard lock(mutex_);
+  if (!has_room(order, purpose)) return std::nullopt;
+  auto s = find_slot(order);
+  if (!s) {
+    if (!acquire_slot()) return std::nullopt;
+    s = find_slot(order);
+  }
+  Slot& slot = slots_[*s];
+  for (uint32_t w = 0; w < slot.free.size(); ++w) {
+    const uint64_t starts = run_starts(slot.free[w], order);
+    if (starts == 0) continue;
+    const auto bit = static_cast<uint32_t>(std::countr_zero(starts));
+    const uint64_t mask = run_mask(1u << order) << bit;
+    slot.free[w] &= ~mask;
+    add_stale(-std::popcount(slot.stale[w] & mask));
+    slot.stale[w] &= ~mask;
+    update_runs(*s);
+    used_blocks_ += 1u << order;
+    return *s * kBlocksPerSlot + w * 64 + bit;
+  }
+  TMEM_ASSERT(!"has_run_ names a slot without a run");
+  return std::nullopt;
+}
+
+void BlockAllocator::free(uint32_t first, uint32_t count) {
+  const std::lock_guard lock(mutex_);
+  const uint32_t s = first / kBlocksPerSlot;
+  Slot& slot = slots_[s];
+  for (uint32_t b = first % kBlocksPerSlot; count > 0;) {
+    const uint32_t here = std::min(count, 64 - b % 64);
+    const uint64_t mask = run_mask(here) << (b % 64);
+    TMEM_ASSERT((slot.free[b / 64] & mask) == 0);
+    slot.free[b / 64] |= mask;
+    slot.stale[b / 64] |= mask;
+    used_blocks_ -= here;
+    add_stale(here);
+    b += here;
+    count -= here;
+  }
+  update_runs(s);
+}
+
+uint64_t BlockAllocator::discard_stale(uint32_t s) {
+  Slot& slot = slots_[s];
+  uint64_t discarded_bytes = 0;
+  for (uint32_t w = 0; w < slot.stale.size(); ++w) {
+    while (slot.stale[w] != 0) {
+      const auto from = static_cast<uint32_t>(std::countr_zero(slot.stale[w]));
+      const auto count = static_cast<uint32_t>(std::countr_one(slot.stale[w] >> from));
+      provider_.discard(memory::SlotId{s}, (size_t{w} * 64 + from) * kBlockBytes,
+                        count * kBlockBytes);
+      slot.stale[w] &= ~(run_mask(count) << from);
+      add_stale(-static_cast<int64_t>(count));
+      discarded_bytes += count * kBlockBytes;
+    }
+  }
+  return discarded_bytes;
+}
+
+// One slot a lock hold, so that an allocation waits for one discard at most.
+uint64_t BlockAllocator::trim(bool all) {
+  uint64_t given_bytes = 0;
+  for (uint32_t s = 0; s < slots_.size(); ++s) {
+    const uint64_t stock_blocks = std::max<uint64_t>(16, used_blocks_ / 256);
+    if (!all && stale_blocks_ <= stock_blocks) break;
+    const std::lock_guard lock(mutex_);
+    Slot& slot = slots_[s];
+    if (!slot.acquired) continue;
+    const bool empty = std::all_of(slot.free.begin(), slot.free.end(),
+                                   [](uint64_t word) { return word == ~uint64_t{0}; });
+    if (!empty) {
+      given_bytes += discard_stale(s);
+      continue;
+    }
+    for (const uint64_t word : slot.stale) {
+      add_stale(-std::popcount(word));
+      given_bytes += static_cast<uint64_t>(std::popcount(word)) * kBlockBytes;
+    }
+    slot = Slot{};
+    update_runs(s);
+    provider_.release(memory::SlotId{s});
+    ++released_slots_;
+  }
+  return given_bytes;
+}
+
+}  // namespace tmem::store

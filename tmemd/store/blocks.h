@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The arena: the provider's 2 MiB slots cut into blocks of 16 KiB, handed out in aligned runs of
+// 1 to 16 blocks (a segment, or a chunk of a record table). Keeps the budget.
+//
+// Low slots are filled first, so that a shrinking pool empties high slots, which go back to the
+// provider whole; free blocks of other slots are discarded when many have gathered.
+//
+// Thread safety: all calls from any thread. Innermost lock of the store.
+#pragma once
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "tmemd/memory/slot_provider.h"
+
+namespace tmem::store {
+
+inline constexpr size_t kBlockBytes = 16 * kKiB;
+inline constexpr uint32_t kBlocksPerSlot = memory::kSlotBytes / kBlockBytes;
+inline constexpr unsigned kOrderMax = 4;  // runs of up to 2^4 blocks: 256 KiB
+
+// Who asks: the reserve is only for work that gives memory back (compressing, cleaning).
+enum class Purpose { kNormal, kReserve };
+
+class BlockAllocator {
+ public:
+  BlockAllocator(memory::SlotProvider& provider, uint64_t budget_bytes);
+  BlockAllocator(const BlockAllocator&) = delete;
+  BlockAllocator& operator=(const BlockAllocator&) = delete;
+  ~BlockAllocator();
+
+  // First block of an aligned run of 2^order blocks; contents undefined. Nothing when the budget
+  // (less the reserve, for kNormal) or the provider is exhausted.
+  std::optional<uint32_t> allocate(unsigned order, Purpose purpose);
+  // Frees any part of what was allocated.
+  void free(uint32_t first, uint32_t count);
+
+  // Memory outside the arena that counts against the budget: the volatile index.
+  void add_heap_bytes(int64_t bytes) { heap_bytes_ += bytes; }
+
+  // Returns wholly free slots to the provider and, where free blocks have gathered beyond a small
+  // stock (or `all`), discards them. Returns the bytes given back.
+  uint64_t trim(bool all);
+
+  void set_budget(uint64_t budget_bytes) { budget_bytes_ = budget_bytes; }
+  uint64_t budget_bytes() const { return budget_bytes_; }
+  // Kept for work that gives memory back: 2 slots or 2 %, of a small budget 1/16.
+  static uint64_t reserve_bytes(uint64_t budget_bytes);
+  uint64_t reserve_bytes() const { return reserve_bytes(budget_bytes_); }
+  // In use: blocks and heap. What the budget bounds.
+  uint64_t used_bytes() const { return used_blocks_ * kBlockBytes + heap_bytes(); }
+  // Used and not yet discarded: what the pool costs the machine.
+  uint64_t held_bytes() const { return used_bytes() + stale_blocks_ * kBlockBytes; }
+  uint64_t used_block_bytes() const { return used_blocks_ * kBlockBytes; }
+  uint64_t heap_bytes() const {
+    const int64_t bytes = heap_bytes_;
+    return bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
+  }
+  uint64_t released_slots() const { return released_slots_; }
+  // True when a normal allocation of 2^order blocks would not break the budget.
+  bool has_room(unsigned order, Purpose purpose) const;
+
+  std::byte* address(uint32_t block) const { return base_ + size_t{block} * kBlockBytes; }
+  std::byte* base() const { return base_; }
+  uint64_t blocks_max() const { return uint64_t{provider_.slots_max()} * kBlocksPerSlot; }
+
+ private:
+  using Bits = std::array<uint64_t, kBlocksPerSlot / 64>;
+  struct Slot {
+    Bits free{};   // blocks nobody uses
+    Bits stale{};  // free blocks that hold old bytes: not yet discarded
+    bool acquired = false;
+  };
+
+  void update_runs(uint32_t slot);
+  std::optional<uint32_t> find_slot(unsigned order);
+  bool acquire_slot();
+  uint64_t discard_stale(uint32_t slot);
+  void add_stale(int64_t blocks) { stale_blocks_ += static_cast<uint64_t>(blocks); }
+
+  memory::SlotProvider& provider_;
+  std::byte* const base_;
+  std::atomic<uint64_t> budget_bytes_;
+  std::atomic<uint64_t> used_blocks_{0};
+  std::atomic<uint64_t> stale_blocks_{0};
+  std::atomic<int64_t> heap_bytes_{0};
+  std::atomic<uint64_t> released_slots_{0};
+
+  std::mutex mutex_;  // guards all below
+  std::vector<Slot> slots_;
+  // For each order, one bit a slot: it has an aligned free run of that order.
+  std::array<std::vector<uint64_t>, kOrderMax + 1> has_run_;
+};
+
+}  // namespace tmem::store

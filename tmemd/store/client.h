@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One client (a guest), or a shared pool, which is a client of its own: identity, settings, pools,
+// what it is charged, counters.
+#pragma once
+#include <array>
+#include <atomic>
+#include <boost/intrusive/list.hpp>
+#include <boost/intrusive/unordered_set.hpp>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+
+#include "tmemd/store/records.h"
+#include "tmemd/store/segment.h"
+#include "tmemd/store/types.h"
+
+namespace tmem::store {
+
+// What a page costs in records and index, charged per page: page and content record, its share of
+// index leaf, dedup bucket and contents list.
+inline constexpr uint64_t kRecordBytes = 64;
+
+struct ObjectNode;
+using PoolObjectHook = boost::intrusive::list_member_hook<>;
+
+// An object of the index. Guarded by its key shard.
+struct Leaf;
+struct ObjectNode {
+  boost::intrusive::unordered_set_member_hook<> hash_hook;
+  PoolObjectHook pool_hook;
+  ObjectId id;
+  Client* client = nullptr;
+  uint32_t pool = 0;
+  uint32_t generation = 0;  // of the pool when it was made
+  Kind kind{};
+  bool detached = false;  // flushed: not in the hash set, waits for reclaim
+  Handle record = 0;
+  uint64_t pages = 0;
+  Leaf* leaves = nullptr;  // list, owned
+};
+using PoolObjectList = boost::intrusive::list<
+    ObjectNode, boost::intrusive::member_hook<ObjectNode, PoolObjectHook, &ObjectNode::pool_hook>>;
+
+// A pool's state in one word, so that an operation sees one pool even while it is replaced.
+struct PoolState {
+  uint32_t generation = 0;  // 0: no pool
+  Kind kind{};
+  bool shared = false;
+
+  bool alive() const { return generation != 0; }
+  bool operator==(const PoolState&) const = default;
+  uint64_t pack() const {
+    return uint64_t{generation} << 32 | uint64_t{shared} << 1 | static_cast<uint64_t>(kind);
+  }
+  static PoolState unpack(uint64_t word) {
+    return {static_cast<uint32_t>(word >> 32), static_cast<Kind>(word & 1), (word & 2) != 0};
+  }
+};
+
+struct Pool {
+  std::atomic<uint64_t> state{0};      // PoolState
+  std::atomic<Client*> home{nullptr};  // who holds its pages: the client, or the shared pool
+  std::atomic<uint64_t> pages{0};
+  Uuid uuid{};  // under the client's mutex
+  // By key shard, guarded by it. Objects of an older generation stand in front.
+  std::array<PoolObjectList, kShards> objects;
+
+  PoolState load() const { return PoolState::unpack(state.load(std::memory_order_acquire)); }
+};
+
+// Counters of one group of workers: a line of its own, so that workers do not share it.
+struct alignas(64) CounterLine {
+  std::array<std::atomic<uint64_t>, sizeof(ClientCounters) / sizeof(uint64_t)> value{};
+};
+
+// Positions in a CounterLine: the order of ClientCounters' members.
+enum class Counter : size_t {
+  kPuts,
+  kPutsOk,
+  kPutsNoSpace,
+  kPutsFrozen,
+  kPutsSameFilled,
+  kPutsDuplicate,
+  kPutsReplaced,
+  kGets,
+  kHits,
+  kFlushes,
+  kFlushesFound,
+  kEvictedPages,
+  kCount,
+};
+static_assert(sizeof(ClientCounters) == static_cast<size_t>(Counter::kCount) * sizeof(uint64_t));
+
+class Client : public std::enable_shared_from_this<Client> {
+ public:
+  static constexpr uint32_t kCounterLines = 8;
+
+  Client(uint32_t number_in, ClientIdentity identity_in, bool is_shared_pool_in, uint64_t salt_in)
+      : number(number_in),
+        identity(std::move(identity_in)),
+        is_shared_pool(is_shared_pool_in),
+        salt(salt_in),
+        owner(number_in, this) {}
+
+  const uint32_t number;
+  const ClientIdentity identity;
+  const bool is_shared_pool;
+  const uint64_t salt;  // secret; keys the hashes of its ids
+  Owner owner;
+  std::array<Pool, kPoolsMax> pools;
+
+  // Settings. The copy under the mutex is complete; the atomics are what the data path reads.
+  mutable std::mutex mutex;
+  ClientSettings settings;
+  std::set<std::shared_ptr<Client>> homes;        // shared pools it ever joined: kept alive
+  std::map<const Owner*, uint64_t> scope_cursor;  // age up to which scope segments were evicted
+  bool removed = false;
+  uint32_t members = 0;  // of a shared pool; under the registry's mutex
+  std::atomic<uint32_t> weight{0};
+  std::atomic<uint64_t> cap_pages{kNoCap};
+  std::atomic<uint64_t> guarantee_bytes{0};
+  std::atomic<bool> compress{true};
+  std::atomic<bool> frozen{false};
+  std::atomic<bool> live{true};
+  std::atomic<Owner*> dedup_owner{nullptr};  // null: no dedup
+
+  // What it holds. One line: an operation touches all of it or nothing.
+  struct alignas(64) Usage {
+    std::atomic<uint64_t> pages_total{0};  // includes puts under way: what the cap bounds
+    std::array<std::atomic<uint64_t>, kKinds> pages{};
+    std::array<std::atomic<uint64_t>, kKinds> content_bytes{};  // each content it shows, once
+    std::atomic<uint64_t> scoped_bytes{0};  // of these, ephemeral ones in segments of a scope
+  } usage;
+  std::array<CounterLine, kCounterLines> counters;
+
+  void add(uint32_t line, Counter which, uint64_t n) {
+    counters[line].value[static_cast<size_t>(which)].fetch_add(n, std::memory_order_relaxed);
+  }
+  uint64_t charged_bytes(Kind kind) const {
+    const auto k = static_cast<size_t>(kind);
+    return usage.content_bytes[k] + usage.pages[k] * kRecordBytes + owner.of(kind).holes_bytes();
+  }
+  // Counts one page more, unless the cap forbids it.
+  bool acquire_page(uint64_t slack_pages) {
+    const uint64_t cap = cap_pages.load(std::memory_order_relaxed);
+    const uint64_t total = usage.pages_total.fetch_add(1, std::memory_order_relaxed) + 1;
+    if (cap == kNoCap || total <= cap + slack_pages) return true;
+    usage.pages_total.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  void release_page() { usage.pages_total.fetch_sub(1, std::memory_order_relaxed); }
+};
+
+}  // namespace tmem::store

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tmemd/store/content.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "libtmem/base/assert.h"
+#include "libtmem/base/mutation.h"
+
+namespace tmem::store {
+namespace {
+
+constexpr uint32_t kDomainMask = (1u << 20) - 1;
+constexpr uint64_t kLengthMask = (1u << 13) - 1;
+constexpr size_t kBucketsMin = 64;
+constexpr uint64_t kLoadMax = 2;        // contents a bucket before a split
+constexpr unsigned kCandidatesMax = 2;  // twins compared at most, against crafted tags
+constexpr unsigned kTwinsMax = 32;      // equal contents listed at most: bounds a chain walk
+constexpr unsigned kSegmentGain = 95;   // zstd must save 5 % of the LZ4 blob
+
+uint32_t tag_of(const Fingerprint& f, uint32_t domain, Kind kind) {
+  uint64_t mixed =
+      f.low ^ ((uint64_t{domain} << 1 | static_cast<uint64_t>(kind)) * 0x9e3779b97f4a7c15);
+  mixed = (mixed ^ (mixed >> 32)) * 0xd6e8feb86659fd93;
+  if (TMEM_MUTATED(kDedupWithoutCompare)) return static_cast<uint32_t>(mixed >> 32) & 0xf00000ff;
+  return static_cast<uint32_t>(mixed >> 32);
+}
+
+// Counters are unsigned and take signed steps; the sum never goes below zero.
+template <class Counter>
+void add(Counter& counter, int64_t step) {
+  counter.fetch_add(static_cast<uint64_t>(step), std::memory_order_relaxed);
+}
+
+}  // namespace
+
+ContentStore::ContentStore(BlockAllocator& blocks, SegmentStore& segments, Tables& tables)
+    : blocks_(blocks), segments_(segments), tables_(tables) {
+  const uint64_t records_max =
+      std::min<uint64_t>(blocks.blocks_max() * kBlockBytes / sizeof(ContentRecord), kIndexMask - 1);
+  for (Shard& shard : shards_) {
+    shard.records = std::make_unique<RecordTable<ContentRecord>>(blocks, records_max);
+    shard.buckets.assign(kBucketsMin, 0);
+    blocks_.add_heap_bytes(static_cast<int64_t>(shard.buckets.capacity() * sizeof(Handle)));
+  }
+}
+
+// Segments list contents that may have died or moved since.
+ContentRecord* ContentStore::record_if(Handle h, const Segment& segment) {
+  if (!shards_[shard_of(h)].records->exists(h & kIndexMask)) return nullptr;
+  ContentRecord& r = record(h);
+  return segment.holds(r.location) ? &r : nullptr;
+}
+
+// ---- Dedup buckets: linear hashing, one bucket split or merged a step ----
+
+size_t ContentStore::bucket_of(const Shard& shard, uint32_t tag) {
+  const size_t mask = std::bit_ceil(shard.buckets.size()) - 1;
+  const size_t bucket = tag & mask;
+  return bucket < shard.buckets.size() ? bucket : bucket & (mask >> 1);
+}
+
+void ContentStore::grow(Shard& shard) {
+  const size_t fresh = shard.buckets.size();
+  if (fresh > kIndexMask / 2) return;
+  const size_t split = fresh - std::bit_floor(fresh);
+  if (fresh == shard.buckets.capacity()) {
+    blocks_.add_heap_bytes(static_cast<int64_t>(fresh / 4 * sizeof(Handle)));
+    shard.buckets.reserve(fresh + fresh / 4);
+  }
+  Handle chain = shard.buckets[split];
+  shard.buckets[split] = 0;
+  shard.buckets.push_back(0);
+  while (chain != 0) {
+    ContentRecord& r = record(chain);
+    const Handle next = r.next_in_bucket;
+    Handle& head = shard.buckets[bucket_of(shard, r.tag)];
+    r.next_in_bucket = head;
+    head = chain;
+    chain = next;
+  }
+}
+
+void ContentStore::shrink(Shard& shard) {
+  const size_t last = shard.buckets.size() - 1;
+  if (last < kBucketsMin) return;
+  Handle* end = &shard.buckets[last - std::bit_floor(last)];
+  while (*end != 0) end = &record(*end).next_in_bucket;
+  *end = shard.buckets[last];
+  shard.buckets.pop_back();
+  if (shard.buckets.size() * 4 < shard.buckets.capacity()) {
+    const size_t before = shard.buckets.capacity();
+    shard.buckets.shrink_to_fit();
+    blocks_.add_heap_bytes(static_cast<int64_t>(shard.buckets.capacity() * sizeof(Handle)) -
+                           static_cast<int64_t>(before * sizeof(Handle)));
+  }
+}
+
+void ContentStore::insert(Shard& shard, Handle h) {
+  ContentRecord& r = record(h);
+  Handle& head = shard.buckets[bucket_of(shard, r.tag)];
+  r.next_in_bucket = head;
+  r.listed = 1;
+  head = h;
+  if (++shard.listed > shard.buckets.size() * kLoadMax) grow(shard);
+}
+
+void ContentStore::remove(Shard& shard, Handle h) {
+  ContentRecord& r = record(h);
+  Handle* link = &shard.buckets[bucket_of(shard, r.tag)];
+  while (*link != h) link = &record(*link).next_in_bucket;
+  *link = r.next_in_bucket;
+  r.listed = 0;
+  if (--shard.listed * 2 < shard.buckets.size()) shrink(shard);
+}
+
+// ---- Charges ----
+
+bool ContentStore::shows(const ContentRecord& r, const Client& client) {
+  for (Handle p = r.first_sharer; p != 0; p = tables_.page(p).next_sharer)
+    if (&tables_.client_of(p) == &client) return true;
+  return false;
+}
+
+template <class Visit>
+void ContentStore::for_each_client(const ContentRecord& r, Visit visit) {
+  std::array<Client*, kSharersMax> seen;
+  size_t count = 0;
+  for (Handle p = r.first_sharer; p != 0; p = tables_.page(p).next_sharer) {
+    Client* client = &tables_.client_of(p);
+    if (std::find(seen.begin(), seen.begin() + count, client) != seen.begin() + count) continue;
+    seen[count++] = client;
+    visit(*client);
+  }
+}
+
+void ContentStore::charge(const ContentRecord& r, Client& client, int64_t sign) {
+  const auto step = sign * static_cast<int64_t>(r.location.length_bytes);
+  add(client.usage.content_bytes[r.kind], step);
+  const bool scoped = segments_.owner_of(r.location).client == nullptr;
+  if (scoped && r.kind == static_cast<uint32_t>(Kind::kEphemeral))
+    add(client.usage.scoped_bytes, step);
+}
+
+void ContentStore::count(const ContentRecord& r, int64_t sign) {
+  const auto step = sign * static_cast<int64_t>(r.location.length_bytes);
+  add(totals_.pages[r.location.tier], sign);
+  add(totals_.bytes[r.location.tier], step);
+  add(totals_.stored_bytes[r.kind], step);
+}
+
+// ---- Pages come and go ----
+
+ContentStore::Twins ContentStore::find_twins(Worker::State& worker, Shard& shard, uint32_t tag,
+                                             const Request& request) {
+  unsigned compared = 0;
+  unsigned full = 0;
+  for (Handle h = shard.buckets[bucket_of(shard, tag)]; h != 0; h = record(h).next_in_bucket) {
+    const ContentRecord& r = record(h);
+    if (r.tag != tag || r.domain != request.domain->number ||
+        r.kind != static_cast<uint32_t>(request.kind))
+      continue;
+    if (r.sharers >= kSharersMax) {
+      if (++full == kTwinsMax) return {0, true};
+      continue;
+    }
+    if (TMEM_MUTATED(kDedupWithoutCompare)) return {h, false};
+    if (++compared > kCandidatesMax) return {0, true};
+    const std::byte* stored = segments_.address(r.location.offset_bytes);
+    const auto tier = static_cast<Tier>(r.location.tier);
+    if (tier != Tier::kRaw) {
+      const bool ok = worker.expand(tier, stored, r.location.length_bytes, worker.page.data());
+      TMEM_ASSERT(ok || TMEM_MUTATED(kCompressDropsTail));
+      stored = worker.page.data();
+    }
+    if (std::memcmp(stored, request.bytes.data(), kPageBytes) == 0) return {h, false};
+  }
+  return {};
+}
+
+Handle ContentStore::make_content(Shard& shard, uint32_t tag, const Request& request) {
+  const uint32_t index = shard.records->allocate(Purpose::kNormal);
+  if (index == 0) return 0;
+  const Handle h = make_handle(tag >> (32 - kShardBits), index);
+  const auto offset = segments_.append(request.client.owner, {.kind = request.kind,
+                                                              .tier = Tier::kRaw,
+                                                              .length_bytes = uint32_t{kPageBytes},
+                                                              .content = h,
+                                                              .now_ms = request.now_ms,
+                                                              .put_ms = request.now_ms,
+                                                              .purpose = Purpose::kNormal});
+  if (!offset) {
+    shard.records->release(index);
+    return 0;
+  }
+  std::memcpy(segments_.address(*offset), request.bytes.data(), kPageBytes);
+  ContentRecord& r = record(h);
+  r.tag = tag;
+  r.kind = static_cast<uint32_t>(request.kind);
+  r.location = Location{*offset, kPageBytes, static_cast<uint64_t>(Tier::kRaw), 0};
+  count(r, +1);
+  add(totals_.contents, 1);
+  return h;
+}
+
+// A page of `request.client` begins to show content h.
+void ContentStore::join(Handle h, const Request& request) {
+  ContentRecord& r = record(h);
+  const bool known = shows(r, request.client);
+  const bool first = r.sharers == 0;
+  if (!known && !first && segments_.owner_of(r.location).client != nullptr) {
+    // The second client: to a segment of the scope. Without memory it stays where it is; when
+    // that segment is dropped, it is moved or lost then.
+    const auto tier = static_cast<Tier>(r.location.tier);
+    (void)move(r, h,
+               {*request.domain, tier, tier, segments_.address(r.location.offset_bytes),
+                r.location.length_bytes, 0, request.now_ms, request.now_ms});
+  }
+  PageRecord& page = tables_.page(request.page);
+  page.content = h;
+  page.next_sharer = r.first_sharer;
+  r.first_sharer = request.page;
+  if (!(TMEM_MUTATED(kDedupForgetsReference) && !first)) ++r.sharers;
+  if (!known) charge(r, request.client, +1);
+  add(totals_.references, 1);
+}
+
+ContentStore::Linked ContentStore::link(Worker::State& worker, const Request& request) {
+  const uint32_t domain = request.domain != nullptr ? request.domain->number : 0;
+  const uint32_t tag = tag_of(request.fingerprint, domain, request.kind);
+  Shard& shard = shards_[tag >> (32 - kShardBits)];
+  const std::lock_guard lock(shard.lock);
+  const Twins twins =
+      request.domain != nullptr ? find_twins(worker, shard, tag, request) : Twins{0, true};
+  Handle h = twins.found;
+  if (h == 0) {
+    h = make_content(shard, tag, request);
+    if (h == 0) return Linked::kNoMemory;
+    record(h).domain = domain & kDomainMask;
+    if (!twins.crowded) insert(shard, h);
+  }
+  join(h, request);
+  return twins.found != 0 ? Linked::kDuplicate : Linked::kNew;
+}
+
+void ContentStore::unlink(Handle page_handle) {
+  PageRecord& page = tables_.page(page_handle);
+  const Handle h = page.content;
+  Shard& shard = shards_[shard_of(h)];
+  const std::lock_guard lock(shard.lock);
+  ContentRecord& r = record(h);
+  Client& client = tables_.client_of(page_handle);
+  Handle* link = &r.first_sharer;
+  while (*link != page_handle) link = &tables_.page(*link).next_sharer;
+  *link = page.next_sharer;
+  --r.sharers;
+  add(totals_.references, -1);
+  if (r.sharers == 0 || !shows(r, client)) charge(r, client, -1);
+  if (r.sharers != 0) return;
+  if (r.listed != 0) remove(shard, h);
+  count(r, -1);
+  add(totals_.contents, -1);
+  segments_.release(r.location);
+  shard.records->release(h & kIndexMask);
+}
+
+void ContentStore::read(Worker::State& worker, Handle page_handle, PageBuffer out, bool hot) {
+  const Handle h = tables_.page(page_handle).content;
+  const std::lock_guard lock(shards_[shard_of(h)].lock);
+  ContentRecord& r = record(h);
+  if (hot && r.location.hot == 0) r.location.hot = 1;
+  TMEM_ASSERT(worker.expand(static_cast<Tier>(r.location.tier),
+                            segments_.address(r.location.offset_bytes), r.location.length_bytes,
+                            out.data()) ||
+              TMEM_MUTATED(kCompressDropsTail));
+}
+
+// ---- Moving ----
+
+// Copies stored bytes to a new place and points the record there. The caller holds the shard.
+bool ContentStore::move(ContentRecord& r, Handle h, const Move& how) {
+  const auto kind = static_cast<Kind>(r.kind);
+  const auto offset =
+      segments_.append(how.to, {.kind = kind,
+                                .tier = how.segment_tier,
+                                .length_bytes = static_cast<uint32_t>(how.length_bytes),
+
+                                .content = h,
+                                .now_ms = how.now_ms,
+                                .put_ms = how.put_ms,
+                                .purpose = Purpose::kReserve,
+                                .age = how.age});
+  if (!offset) return false;
+  std::memcpy(segments_.address(*offset), how.bytes, how.length_bytes);
+  for_each_client(r, [&](Client& client) { charge(r, client, -1); });
+  count(r, -1);
+  const Location old = r.location;
+  Location fresh = old;
+  fresh.offset_bytes = *offset - (TMEM_MUTATED(kMoveOffByOne) ? 1 : 0);
+  fresh.length_bytes = how.length_bytes & kLengthMask;
+  fresh.tier = static_cast<uint64_t>(how.tier) & 3;
+  r.location = fresh;
+  count(r, +1);
+  for_each_client(r, [&](Client& client) { charge(r, client, +1); });
+  segments_.release(old);
+  return true;
+}
+
+bool ContentStore::relocate_aged(Handle h, const Segment& segment, Owner& to, Tier tier,
+                                 uint64_t age, uint64_t now_ms) {
+  const std::lock_guard lock(shards_[shard_of(h)].lock);
+  ContentRecord* r = record_if(h, segment);
+  if (r == nullptr) return true;
+  const std::byte* bytes =
+      segments_.address(TMEM_MUTATED(kCleanerDropsLive) ? segment.offset_bytes()
+                                                        : uint64_t{r->location.offset_bytes});
+  add(totals_.cleaned, 1);
+  return move(*r, h,
+              {to, tier, static_cast<Tier>(r->location.tier), bytes, r->location.length_bytes, age,
+               now_ms, segment.newest_ms});
+}
+
+bool ContentStore::relocate(Handle h, const Segment& segment, Owner& to, Tier tier,
+                            uint64_t now_ms) {
+  return relocate_aged(h, segment, to, tier, segment.age, now_ms);
+}
+
+bool ContentStore::rejuvenate(Handle h, const Segment& segment, uint64_t now_ms) {
+  return relocate_aged(h, segment, *segment.owner, segment.tier, 0, now_ms);
+}
+
+bool ContentStore::compress(Worker::State& worker, Handle h, const Segment& segment, Tier to,
+                            uint64_t now_ms) {
+  Shard& shard = shards_[shard_of(h)];
+  Location seen{};
+  {
+    const std::lock_guard lock(shard.lock);
+    const ContentRecord* r = record_if(h, segment);
+    if (r == nullptr) return true;
+    seen = r->location;
+  }
+  // The segment is busy, so its memory stays; bytes of a live content never change in place.
+  const std::byte* stored = segments_.address(seen.offset_bytes);
+  const auto tier = static_cast<Tier>(seen.tier);
+  size_t size = 0;
+  if (to == Tier::kLz4 && tier == Tier::kRaw) {
+    size = worker.compress_lz4(stored);
+    if (size == 0) add(totals_.incompressible, 1);
+  } else if (to == Tier::kZstd && tier == Tier::kLz4) {
+    if (worker.expand(tier, stored, seen.length_bytes, worker.page.data()))
+      size = worker.compress_zstd(worker.page.data());
+    if (size * 100 > seen.length_bytes * kSegmentGain) size = 0;
+  }
+  if (size == 0) return true;
+  const std::lock_guard lock(shard.lock);
+  ContentRecord* r = record_if(h, segment);
+  if (r == nullptr || !r->location.same_place(seen)) return true;
+  if (!move(*r, h,
+            {*segment.owner, to, to, worker.blob.data(), size, segment.age, now_ms,
+             segment.newest_ms}))
+    return false;
+  add(to == Tier::kLz4 ? totals_.compressed : totals_.recompressed, 1);
+  return true;
+}
+
+// ---- Eviction's questions ----
+
+std::optional<ContentStore::Sharer> ContentStore::sharer_of(const ContentRecord& r,
+                                                            const Client* client) {
+  for (Handle p = r.first_sharer; p != 0; p = tables_.page(p).next_sharer)
+    if (client == nullptr || &tables_.client_of(p) == client)
+      return Sharer{p, tables_.object_of(p), tables_.page(p).index};
+  return std::nullopt;
+}
+
+std::optional<ContentStore::Sharer> ContentStore::sharer(Handle h, const Segment& segment,
+                                                         const Client* client) {
+  const std::lock_guard lock(shards_[shard_of(h)].lock);
+  const ContentRecord* r = record_if(h, segment);
+  return r != nullptr ? sharer_of(*r, client) : std::nullopt;
+}
+
+std::optional<ContentStore::Sharer> ContentStore::sharer_in(Handle h, const Owner& owner,
+                                                            const Client* client) {
+  const std::lock_guard lock(shards_[shard_of(h)].lock);
+  if (!shards_[shard_of(h)].records->exists(h & kIndexMask)) return std::nullopt;
+  const ContentRecord& r = record(h);
+  if (r.location.length_bytes == 0 || &segments_.owner_of(r.location) != &owner)
+    return std::nullopt;
+  return sharer_of(r, client);
+}
+
+bool ContentStore::take_hot(Handle h, const Segment& segment) {
+  const std::lock_guard lock(shards_[shard_of(h)].lock);
+  ContentRecord* r = record_if(h, segment);
+  if (r == nullptr || r->location.hot == 0) return false;
+  r->location.hot = 0;
+  return true;
+}
+
+std::optional<uint32_t> ContentStore::foreign_domain(Handle h, const Segment& segment) {
+  const std::lock_guard lock(shards_[shard_of(h)].lock);
+  const ContentRecord* r = record_if(h, segment);
+  if (r == nullptr) return std::nullopt;
+  bool foreign = false;
+  for_each_client(*r, [&](const Client& c) { foreign |= &c != segment.owner->client; });
+  if (!foreign) return std::nullopt;
+  return r->domain;
+}
+
+void ContentStore::prefetch(Handle h) {
+  __builtin_prefetch(&record(h));
+}
+
+uint64_t ContentStore::record_bytes() const {
+  uint64_t sum = 0;
+  for (const Shard& shard : shards_) sum += shard.records->bytes();
+  return sum;
+}
+
+void ContentStore::for_each(const std::function<void(Handle, const ContentRecord&)>& visit) {
+  for (uint32_t s = 0; s < kShards; ++s) {
+    const RecordTable<ContentRecord>& records = *shards_[s].records;
+    for (uint32_t i = 1; i < records.end(); ++i)
+      if (records.exists(i) && records[i].location.length_bytes != 0)
+        visit(make_handle(s, i), records[i]);
+  }
+}
+
+}  // namespace tmem::store

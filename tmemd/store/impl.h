@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The store's parts and what they share. store.cc holds the operations, reclaim.cc what gives
+// memory back, admin.cc settings and statistics, invariants.cc the checks.
+//
+// Lock order: registry → client.mutex → key shard → content shard → owner → blocks. A thread holds
+// one of each kind at most.
+#pragma once
+#include <array>
+#include <deque>
+#include <memory>
+#include <mutex>
+
+#include "tmemd/store/blocks.h"
+#include "tmemd/store/content.h"
+#include "tmemd/store/index.h"
+#include "tmemd/store/registry.h"
+#include "tmemd/store/segment.h"
+#include "tmemd/store/store.h"
+#include "tmemd/store/tables.h"
+#include "tmemd/store/worker.h"
+
+namespace tmem::store {
+
+class Impl {
+ public:
+  Impl(const Options& options_in, memory::SlotProvider& provider, const Clock& clock_in,
+       uint64_t seed);
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl();
+
+  const Options options;
+  const Clock& clock;
+  const uint64_t epoch;
+  BlockAllocator blocks;
+  SegmentStore segments;
+  Tables tables;
+  ContentStore contents;
+  std::array<std::unique_ptr<KeyShard>, kShards> shards;
+  Registry registry;
+  const Fingerprinter fingerprint;
+  std::atomic<uint32_t> next_generation{1};
+  std::atomic<uint32_t> next_counter_line{0};
+  std::atomic<uint64_t> evicted_pages{0};
+
+  // ---- store.cc ----
+  // Where an operation of a client on a pool goes.
+  struct Target {
+    Client& home;
+    uint32_t pool;
+    PoolState state;  // of the home's pool
+    bool shared;
+  };
+  std::optional<Target> resolve(const Client& client, PoolId pool) const;
+  // True while the target still is what resolve saw. Under the key shard's lock.
+  static bool is_current(const Target& t) { return t.home.pools[t.pool].load() == t.state; }
+  ObjectKey object_key(const Target& t, const ObjectId& id) const {
+    return {&t.home, t.pool, t.state.generation, id};
+  }
+  void count(Worker::State& worker, Client& client, Counter which, uint64_t n = 1);
+  void destroy_pool_of(Client& client, uint32_t pool, bool recreate);
+  uint32_t new_generation();
+
+  // ---- reclaim.cc ----
+  // Gives some memory back; false when nothing can be given. The caller holds no lock.
+  bool make_room(Worker::State& worker);
+  // True when a persistent put may take memory beyond its client's guarantee.
+  bool best_effort_fits() const;
+  bool evict_some(Worker::State& worker);                  // by weight
+  bool evict_from(Worker::State& worker, Client& client);  // its oldest
+  // Has the stale objects of pools [first, last] freed by and by; of a removed client, all of them
+  // and then its number.
+  void add_pending(ClientRef client, uint32_t first_pool, uint32_t last_pool);
+  // Frees up to `limit` pages that flushes and dead clients left; false when there were none.
+  bool reclaim_pending(uint32_t limit);
+  bool maintain(Worker::State& worker, unsigned slices);
+  // Every client's and every scope's.
+  std::vector<Owner*> owners() const;
+  // What guarantees may take together.
+  uint64_t guarantee_room() const { return blocks.budget_bytes() - blocks.reserve_bytes(); }
+
+ private:
+  struct Pending {
+    ClientRef client;
+    uint32_t pool;
+    uint32_t last_pool;
+    uint32_t shard;
+  };
+  bool reclaim_slice(Pending& pending, uint32_t limit);
+  bool finish_removal(Client& client);
+  bool remove_sharer(const ContentStore::Sharer& sharer, Handle content);
+  uint64_t drop_segment(Worker::State& worker, Segment& segment);
+  uint64_t drop_scoped(Worker::State& worker, Client& client, uint64_t older_than);
+  uint64_t drop_same_filled(Client& client, uint32_t limit);
+  bool evict_globally_oldest(Worker::State& worker);
+  bool compress_some(Worker::State& worker, Tier from, uint64_t put_before_ms,
+                     unsigned* blocks_done);
+  bool compress_segment(Worker::State& worker, Segment& segment, Tier to);
+  bool clean_some(Worker::State& worker, unsigned* blocks_done);
+  bool too_many_holes() const;
+  bool nursery_full() const;
+  void seal_idle();
+  void enforce_caps(Worker::State& worker);
+  bool maintain_once(Worker::State& worker, unsigned* blocks_done);
+
+  std::mutex pending_mutex_;  // innermost
+  std::deque<Pending> pending_;
+};
+
+// The kinds a loop goes through.
+inline constexpr std::array<Kind, kKinds> kAllKinds = {Kind::kEphemeral, Kind::kPersistent};
+
+}  // namespace tmem::store

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The operations of a client. Each resolves its pool, locks the key's shard and works there; a put
+// that finds no memory lets go of all locks, has room made and tries again.
+#include "tmemd/store/store.h"
+
+#include <cstring>
+
+#include "libtmem/base/assert.h"
+#include "libtmem/base/mutation.h"
+#include "tmemd/store/impl.h"
+
+namespace tmem::store {
+namespace {
+
+// Rounds of making room that one put may cause. A round frees a segment, or some references to
+// shared content, which frees nothing by itself.
+constexpr unsigned kRoomTriesMax = 256;
+// A flushed object of up to this many pages is freed at once, a larger one in slices.
+constexpr uint32_t kFlushNowPages = 64;
+
+uint32_t number_of(PoolId pool) {
+  return static_cast<uint32_t>(pool);
+}
+
+}  // namespace
+
+Impl::Impl(const Options& options_in, memory::SlotProvider& provider, const Clock& clock_in,
+           uint64_t seed)
+    : options(options_in),
+      clock(clock_in),
+      epoch((seed ^ 0x746d656d) * 0x9e3779b97f4a7c15 | 1),
+      blocks(provider, options_in.budget_bytes),
+      segments(blocks),
+      tables(blocks),
+      contents(blocks, segments, tables),
+      registry(tables, seed),
+      fingerprint(seed) {
+  for (uint32_t s = 0; s < kShards; ++s)
+    shards[s] = std::make_unique<KeyShard>(s, blocks, tables, contents);
+}
+
+Impl::~Impl() {
+  for (auto& shard : shards) shard->clear();
+  for (const ClientRef& client : registry.all()) {
+    for (Pool& pool : client->pools)
+      for (auto& objects : pool.objects)
+        objects.clear_and_dispose(std::default_delete<ObjectNode>());
+  }
+  for (Owner* owner : owners()) owner->clear();
+}
+
+void Impl::count(Worker::State& worker, Client& client, Counter which, uint64_t n) {
+  if (worker.counter_line == Worker::State::kNoLine)
+    worker.counter_line = next_counter_line++ % Client::kCounterLines;
+  client.add(worker.counter_line, which, n);
+}
+
+std::optional<Impl::Target> Impl::resolve(const Client& client, PoolId pool) const {
+  const Pool& p = client.pools[number_of(pool)];
+  const PoolState state = p.load();
+  if (!state.alive()) return std::nullopt;
+  Client* home = p.home.load(std::memory_order_acquire);
+  if (!state.shared) return Target{*home, number_of(pool), state, false};
+  const PoolState of_home = home->pools[0].load();
+  if (!of_home.alive()) return std::nullopt;
+  return Target{*home, 0, of_home, true};
+}
+
+uint32_t Impl::new_generation() {
+  uint32_t generation = next_generation++;
+  while (generation == 0) generation = next_generation++;
+  return generation;
+}
+
+// ---- Pools ----
+
+Status Store::create_pool(Client& client, PoolId pool, const PoolSpec& spec) {
+  if (spec.shared && spec.kind == Kind::kPersistent) return Status::kRefused;
+  Pool& p = client.pools[number_of(pool)];
+  {
+    const std::lock_guard lock(client.mutex);
+    if (!client.live) return Status::kNoSuchPool;
+    const PoolState state = p.load();
+    if (state.alive()) {
+      const PoolSpec now{state.kind, state.shared, p.uuid};
+      return now == spec ? Status::kOk : Status::kRefused;
+    }
+  }
+  ClientRef home = client.shared_from_this();
+  if (spec.shared) {
+    auto joined = impl_->registry.join_shared(spec.uuid, client);
+    if (!joined) return Status::kRefused;
+    home = *joined;
+    const std::lock_guard lock(home->mutex);
+    Pool& of_home = home->pools[0];
+    if (!of_home.load().alive()) {
+      of_home.home = home.get();
+      of_home.uuid = spec.uuid;
+      of_home.state = PoolState{impl_->new_generation(), Kind::kEphemeral, false}.pack();
+    }
+  }
+  {
+    const std::lock_guard lock(client.mutex);
+    if (client.live) {
+      if (spec.shared) client.homes.insert(home);
+      p.uuid = spec.uuid;
+      p.home = home.get();
+      p.state = PoolState{impl_->new_generation(), spec.kind, spec.shared}.pack();
+      return Status::kOk;
+    }
+  }
+  // Removed meanwhile.
+  if (spec.shared && impl_->registry.leave_shared(*home)) remove_client(*home);
+  return Status::kNoSuchPool;
+}
+
+void Impl::destroy_pool_of(Client& client, uint32_t pool, bool recreate) {
+  Pool& p = client.pools[pool];
+  PoolState state = p.load();
+  state.generation = recreate ? new_generation() : 0;
+  if (TMEM_MUTATED(kSkipFlushPool) && recreate) return;
+  p.state.store(state.generation == 0 ? 0 : state.pack(), std::memory_order_release);
+  // An operation that resolved the old state does nothing once it has its shard's lock.
+  add_pending(client.shared_from_this(), pool, pool);
+}
+
+Status Store::flush_pool(Client& client, PoolId pool) {
+  const auto target = impl_->resolve(client, pool);
+  if (!target) return Status::kNoSuchPool;
+  const std::lock_guard lock(target->home.mutex);
+  if (!Impl::is_current(*target)) return Status::kNoSuchPool;
+  impl_->destroy_pool_of(target->home, target->pool, /*recreate=*/true);
+  return Status::kOk;
+}
+
+Status Store::destroy_pool(Client& client, PoolId pool) {
+  Client* left = nullptr;
+  {
+    const std::lock_guard lock(client.mutex);
+    const PoolState state = client.pools[number_of(pool)].load();
+    if (!state.alive()) return Status::kNoSuchPool;
+    if (state.shared) {
+      Pool& p = client.pools[number_of(pool)];
+      left = p.home;
+      p.state = 0;
+    } else if (!TMEM_MUTATED(kDestroyKeepsPages)) {
+      impl_->destroy_pool_of(client, number_of(pool), /*recreate=*/false);
+    }
+  }
+  if (left != nullptr && impl_->registry.leave_shared(*left)) remove_client(*left);
+  return Status::kOk;
+}
+
+void Store::remove_client(Client& client) {
+  if (!impl_->registry.remove(client)) return;
+  std::vector<Client*> left;
+  {
+    const std::lock_guard lock(client.mutex);
+    for (Pool& pool : client.pools) {
+      const PoolState state = pool.load();
+      if (state.alive() && state.shared) left.push_back(pool.home);
+      pool.state.store(0, std::memory_order_release);
+    }
+  }
+  impl_->add_pending(client.shared_from_this(), 0, kPoolsMax - 1);
+  for (Client* shared : left)
+    if (impl_->registry.leave_shared(*shared)) remove_client(*shared);
+}
+
+// ---- Pages ----
+
+namespace {
+
+// One put on its way: what is known of the page before the shard is locked.
+struct Put {
+  Worker::State& worker;
+  Client& client;
+  const Key& key;
+  PageBytes page;
+  std::optional<uint64_t> fill;
+  Fingerprint fingerprint;
+  uint64_t now_ms;
+};
+
+enum class Attempt { kDone, kNeedsMemory, kNeedsCap, kFrozen, kNoPool };
+
+// Makes the page's record show its bytes.
+bool fill_record(Impl& impl, const Put& put, const Impl::Target& t, Handle page) {
+  PageRecord& record = impl.tables.page(page);
+  if (put.fill) {
+    record.fill_low = static_cast<uint32_t>(*put.fill);
+    record.fill_high =
+        TMEM_MUTATED(kSameFilledTruncated) ? 0 : static_cast<uint32_t>(*put.fill >> 32);
+    record.state = static_cast<uint32_t>(PageState::kSameFilled);
+    impl.count(put.worker, put.client, Counter::kPutsSameFilled);
+    return true;
+  }
+  const auto linked = impl.contents.link(
+      put.worker, {page, t.home, t.home.dedup_owner.load(std::memory_order_relaxed), t.state.kind,
+                   put.page, put.fingerprint, put.now_ms});
+  if (linked == ContentStore::Linked::kNoMemory) return false;
+  record.state = static_cast<uint32_t>(PageState::kContent);
+  if (linked == ContentStore::Linked::kDuplicate)
+    impl.count(put.worker, put.client, Counter::kPutsDuplicate);
+  return true;
+}
+
+// Stores a new record for the key, in place of `old` if there is one. All or nothing.
+bool store_page(Impl& impl, const Put& put, const Impl::Target& t, KeyShard& shard,
+                ObjectNode& object, Handle old) {
+  const uint32_t sequence = old != 0 ? impl.tables.page(old).sequence + 1 : 0;
+  const Handle page = shard.make_record(object, put.key.index, sequence);
+  if (page == 0) return false;
+  if (!fill_record(impl, put, t, page)) {
+    shard.free_record(page);
+    return false;
+  }
+  if (!shard.set_page(object, put.key.index, page)) {
+    shard.drop_page(page);
+    return false;
+  }
+  if (old != 0) {
+    if (!TMEM_MUTATED(kOverwriteKeepsOld)) {
+      shard.drop_page(old);
+    } else {
+      (void)shard.set_page(object, put.key.index, old);
+      shard.drop_page(page);
+    }
+    impl.count(put.worker, put.client, Counter::kPutsReplaced);
+    return true;
+  }
+  t.home.usage.pages[static_cast<size_t>(t.state.kind)].fetch_add(1, std::memory_order_relaxed);
+  t.home.pools[t.pool].pages.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+Attempt try_put(Impl& impl, const Put& put, const Impl::Target& t) {
+  const ObjectKey object_key = impl.object_key(t, put.key.object);
+  KeyShard& shard = *impl.shards[shard_of(object_key)];
+  const std::lock_guard lock(shard.lock);
+  if (!Impl::is_current(t)) return Attempt::kNoPool;
+  ObjectNode* object = shard.find_object(object_key);
+  const Handle old = object != nullptr ? shard.find_page(*object, put.key.index) : 0;
+  if (old == 0) {
+    if (put.client.frozen && !TMEM_MUTATED(kFrozenAcceptsNew)) return Attempt::kFrozen;
+    if (!t.home.acquire_page(TMEM_MUTATED(kCapOffByOne) ? 1 : 0)) return Attempt::kNeedsCap;
+  }
+  if (object == nullptr) object = shard.make_object(object_key, t.state.kind);
+  const bool stored = object != nullptr && store_page(impl, put, t, shard, *object, old);
+  if (stored) return Attempt::kDone;
+  if (old == 0) t.home.release_page();
+  if (object != nullptr) shard.forget_if_empty(*object);
+  return Attempt::kNeedsMemory;
+}
+
+// A refused put leaves the key empty: old bytes must not outlive newer ones.
+void remove_old(Impl& impl, const Put& put, const Impl::Target& t) {
+  if (TMEM_MUTATED(kKeepOldAfterFailedPut)) return;
+  const ObjectKey object_key = impl.object_key(t, put.key.object);
+  KeyShard& shard = *impl.shards[shard_of(object_key)];
+  const std::lock_guard lock(shard.lock);
+  ObjectNode* object = shard.find_object(object_key);
+  if (object == nullptr) return;
+  if (const Handle old = shard.find_page(*object, put.key.index); old != 0)
+    shard.remove_page(*object, put.key.index, old);
+  shard.forget_if_empty(*object);
+}
+
+// Within its guarantee a persistent put may have all memory that eviction can give; beyond, what
+// nobody else is promised.
+bool may_have_memory(const Impl& impl, const Impl::Target& t) {
+  if (t.state.kind == Kind::kEphemeral) return true;
+  const uint64_t charged = t.home.charged_bytes(Kind::kPersistent);
+  return charged + kPageBytes + kRecordBytes <= t.home.guarantee_bytes || impl.best_effort_fits();
+}
+
+}  // namespace
+
+Status Store::put(Worker& worker, Client& client, const Key& key, PageBytes page) {
+  Impl& impl = *impl_;
+  Put put{worker.state(), client, key, page, same_filled_value(page), {}, impl.clock.now_ms()};
+  impl.count(put.worker, client, Counter::kPuts);
+  const auto target = impl.resolve(client, key.pool);
+  if (!target) return Status::kNoSuchPool;
+  if (!put.fill) put.fingerprint = impl.fingerprint(page);
+  if (may_have_memory(impl, *target)) {
+    for (unsigned tries = 0; tries < kRoomTriesMax; ++tries) {
+      const Attempt attempt = try_put(impl, put, *target);
+      if (attempt == Attempt::kDone) {
+        impl.count(put.worker, client, Counter::kPutsOk);
+        return Status::kOk;
+      }
+      if (attempt == Attempt::kNoPool) return Status::kNoSuchPool;
+      if (attempt == Attempt::kFrozen) {
+        impl.count(put.worker, client, Counter::kPutsFrozen);
+        return Status::kFrozen;
+      }
+      const bool room = attempt == Attempt::kNeedsCap ? impl.evict_from(put.worker, target->home)
+                                                      : impl.make_room(put.worker);
+      if (!room) break;
+    }
+  }
+  remove_old(impl, put, *target);
+  impl.count(put.worker, client, Counter::kPutsNoSpace);
+  return Status::kNoSpace;
+}
+
+Status Store::get(Worker& worker, Client& client, const Key& key, PageBuffer out) {
+  Impl& impl = *impl_;
+  impl.count(worker.state(), client, Counter::kGets);
+  const auto target = impl.resolve(client, key.pool);
+  if (!target) return Status::kNoSuchPool;
+  const ObjectKey object_key = impl.object_key(*target, key.object);
+  KeyShard& shard = *impl.shards[shard_of(object_key)];
+  const std::lock_guard lock(shard.lock);
+  if (!Impl::is_current(*target)) return Status::kNoSuchPool;
+  ObjectNode* object = shard.find_object(object_key);
+  const Handle page = object != nullptr ? shard.find_page(*object, key.index) : 0;
+  if (page == 0) return Status::kMiss;
+  const PageRecord& record = impl.tables.page(page);
+  if (record.state == static_cast<uint32_t>(PageState::kSameFilled))
+    fill_page(out, uint64_t{record.fill_high} << 32 | record.fill_low);
+  else
+    impl.contents.read(worker.state(), page, out, target->shared);
+  impl.count(worker.state(), client, Counter::kHits);
+  const bool exclusive = target->state.kind == Kind::kEphemeral
+                             ? !TMEM_MUTATED(kNonExclusiveGet) &&
+                                   (!target->shared || TMEM_MUTATED(kSharedGetExclusive))
+                             : TMEM_MUTATED(kPersistentGetExclusive);
+  if (exclusive) {
+    shard.remove_page(*object, key.index, page);
+    shard.forget_if_empty(*object);
+  }
+  return Status::kOk;
+}
+
+Status Store::flush_page(Worker& worker, Client& client, const Key& key) {
+  Impl& impl = *impl_;
+  impl.count(worker.state(), client, Counter::kFlushes);
+  const auto target = impl.resolve(client, key.pool);
+  if (!target) return Status::kNoSuchPool;
+  const ObjectKey object_key = impl.object_key(*target, key.object);
+  KeyShard& shard = *impl.shards[shard_of(object_key)];
+  const std::lock_guard lock(shard.lock);
+  if (!Impl::is_current(*target)) return Status::kNoSuchPool;
+  ObjectNode* object = shard.find_object(object_key);
+  const Handle page = object != nullptr ? shard.find_page(*object, key.index) : 0;
+  if (page == 0) return Status::kMiss;
+  if (TMEM_MUTATED(kSkipFlushPage)) return Status::kOk;
+  shard.remove_page(*object, key.index, page);
+  shard.forget_if_empty(*object);
+  impl.count(worker.state(), client, Counter::kFlushesFound);
+  return Status::kOk;
+}
+
+Status Store::flush_object(Client& client, PoolId pool, const ObjectId& id) {
+  Impl& impl = *impl_;
+  client.add(0, Counter::kFlushes, 1);
+  const auto target = impl.resolve(client, pool);
+  if (!target) return Status::kNoSuchPool;
+  const ObjectKey object_key = impl.object_key(*target, id);
+  {
+    KeyShard& shard = *impl.shards[shard_of(object_key)];
+    const std::lock_guard lock(shard.lock);
+    if (!Impl::is_current(*target)) return Status::kNoSuchPool;
+    ObjectNode* object = shard.find_object(object_key);
+    if (object == nullptr) return Status::kMiss;
+    if (TMEM_MUTATED(kSkipFlushObject)) return Status::kOk;
+    if (object->pages <= kFlushNowPages) {
+      while (object->pages != 0) (void)shard.remove_pages(*object, kFlushNowPages, false);
+      shard.forget_if_empty(*object);
+      client.add(0, Counter::kFlushesFound, 1);
+      return Status::kOk;
+    }
+    shard.detach(*object);
+  }
+  impl.add_pending(target->home.shared_from_this(), target->pool, target->pool);
+  client.add(0, Counter::kFlushesFound, 1);
+  return Status::kOk;
+}
+
+void Store::prefetch(const Client& client, const Key& key) const {
+  const auto target = impl_->resolve(client, key.pool);
+  if (target) __builtin_prefetch(&*impl_->shards[shard_of(impl_->object_key(*target, key.object))]);
+}
+
+}  // namespace tmem::store
