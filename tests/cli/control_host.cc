@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A store with known pages behind a real control socket, without transport: what the CLI tests and
+// examples ask. Ends when `tmem shutdown` says so, or its standard input closes.
+//
+//   control_host SOCKET [--busy]
+//
+// Client "alpha": 1000 ephemeral pages, 300 of them got again (hits), 100 gets that miss, 50
+// persistent pages. Client "beta": 200 ephemeral pages and a shared pool of 20. "gamma": nothing.
+// --busy: beta puts and gets all the time.
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "libtmem/base/clock.h"
+#include "tmem/text.hpp"
+#include "tmemd/control/server.h"
+#include "tmemd/memory/memfd.h"
+
+namespace {
+
+using namespace tmem;
+using store::Key;
+using store::Kind;
+using store::Status;
+
+using Page = std::array<std::byte, kPageBytes>;
+
+// Pages that are neither same-filled nor equal to each other.
+Page page_of(uint64_t number) {
+  Page page{};
+  uint64_t state = number * 0x9e3779b97f4a7c15 + 1;
+  for (size_t i = 0; i < kPageBytes; i += sizeof(state)) {
+    state = state * 6364136223846793005 + 1442695040888963407;
+    std::memcpy(&page[i], &state, sizeof(state));
+  }
+  return page;
+}
+
+Key key_of(uint32_t pool, uint32_t index) {
+  return {PoolId{pool}, {{1, 2, 3}}, index};
+}
+
+bool put_pages(store::Store& store, store::Worker& worker, store::Client& client, uint32_t pool,
+               uint32_t pages) {
+  for (uint32_t i = 0; i < pages; ++i) {
+    const Page page = page_of(uint64_t{store.number(client)} << 32 | pool << 24 | i);
+    if (store.put(worker, client, key_of(pool, i), page) != Status::kOk) return false;
+  }
+  return true;
+}
+
+bool populate(store::Store& store, store::Worker& worker) {
+  const auto add = [&store](const char* name, uint8_t id) {
+    return store.add_client({Uuid{id}, DomId{id}, name}, {}).value();
+  };
+  const store::ClientRef alpha = add("alpha", 1);
+  const store::ClientRef beta = add("beta", 2);
+  (void)add("gamma", 3);
+  const Uuid shared = *parse_uuid("00000000-0000-4000-8000-00000000abcd");
+  store.authorise_shared({shared, Uuid{2}}, true);
+  if (store.create_pool(*alpha, PoolId{0}, {}) != Status::kOk ||
+      store.create_pool(*alpha, PoolId{1}, {Kind::kPersistent, false, {}}) != Status::kOk ||
+      store.create_pool(*beta, PoolId{0}, {}) != Status::kOk ||
+      store.create_pool(*beta, PoolId{1}, {Kind::kEphemeral, true, shared}) != Status::kOk)
+    return false;
+  if (!put_pages(store, worker, *alpha, 0, 1000) || !put_pages(store, worker, *alpha, 1, 50) ||
+      !put_pages(store, worker, *beta, 0, 200) || !put_pages(store, worker, *beta, 1, 20))
+    return false;
+  Page out{};
+  for (uint32_t i = 0; i < 300; ++i) {
+    if (store.get(worker, *alpha, key_of(0, i), out) != Status::kOk) return false;
+    if (store.put(worker, *alpha, key_of(0, i), out) != Status::kOk) return false;
+  }
+  for (uint32_t i = 0; i < 100; ++i)
+    if (store.get(worker, *alpha, key_of(0, 5000 + i), out) != Status::kMiss) return false;
+  return true;
+}
+
+// Puts and gets pages of client 2 until told to stop, at a rate that leaves the CPU to the others.
+void keep_busy(store::Store& store, const std::atomic<bool>& stop) {
+  store::Worker worker;
+  Page out{};
+  while (!stop) {
+    const store::ClientRef beta = store.find_client(2);
+    for (uint32_t i = 0; beta != nullptr && i < 50; ++i) {
+      (void)store.put(worker, *beta, key_of(0, i), page_of(i));
+      (void)store.get(worker, *beta, key_of(0, i), out);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+int run(const std::string& socket_path, bool busy) {
+  const SteadyClock clock;
+  auto provider = memory::create_memfd_provider({64 * kMiB, false}).value();
+  store::Options options;
+  options.budget_bytes = 64 * kMiB;
+  auto store = store::Store::create(options, *provider, clock, 1).value();
+  store::Worker worker;
+  if (!populate(*store, worker)) return 1;
+  std::atomic<bool> stop{false};
+  control::Hooks hooks;
+  hooks.request_shutdown = [&stop](bool) -> Result<void> {
+    stop = true;
+    return {};
+  };
+  hooks.transport_stats = [] { return nlohmann::json{{"bad_requests", 0}}; };
+  hooks.log = [](const std::string& line) { (void)std::fprintf(stderr, "%s\n", line.c_str()); };
+  control::ServerOptions server_options;
+  server_options.socket_path = socket_path;
+  auto server = control::ControlServer::create(server_options, *store, clock, hooks);
+  if (!server) {
+    (void)std::fprintf(stderr, "%s\n", server.error().message.c_str());
+    return 1;
+  }
+  std::thread worker_thread;
+  if (busy) worker_thread = std::thread([&] { keep_busy(*store, stop); });
+  (void)std::puts("ready");
+  (void)std::fflush(stdout);
+  pollfd input{STDIN_FILENO, 0, 0};
+  while (!stop && poll(&input, 1, 50) == 0) (void)store->maintain(worker, 16);
+  // The answer to `tmem shutdown` must leave before the server ends.
+  stop = true;
+  (*server)->stop();
+  if (worker_thread.joinable()) worker_thread.join();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    (void)std::fprintf(stderr, "usage: control_host SOCKET [--busy]\n");
+    return 2;
+  }
+  try {
+    return run(argv[1], argc > 2 && std::strcmp(argv[2], "--busy") == 0);
+  } catch (const std::exception& error) {
+    (void)std::fprintf(stderr, "control_host: %s\n", error.what());
+    return 1;
+  }
+}
