@@ -170,20 +170,24 @@ static inline tmem_u32 tmem_slots_for_gets(tmem_u32 slots) { return (slots + 7) 
 /* True iff a consumer that waits at `event` must be woken when a counter moves old -> now. */
 static inline int tmem_needs_event(tmem_u32 event, tmem_u32 now, tmem_u32 old)
 {
-	return (tmem_u32)(now - event - 1) < (tmem_u32)(now - old);
+	tmem_u32 passed = now - event - 1;
+	tmem_u32 moved = now - old;
+
+	return passed < moved;
 }
 
 /* The queue of a key, fixed for the life of a connection. FNV-1a over the words. */
 static inline tmem_u32 tmem_queue_of(tmem_u32 pool, const tmem_u64 oid[3], tmem_u32 queues)
 {
 	tmem_u64 hash = 0xcbf29ce484222325ull;
+	tmem_u32 folded;
 	int i;
 
 	hash = (hash ^ pool) * 0x100000001b3ull;
 	for (i = 0; i < 3; i++)
 		hash = (hash ^ oid[i]) * 0x100000001b3ull;
-	hash ^= hash >> 32;
-	return (tmem_u32)hash % queues;
+	folded = (hash ^ (hash >> 32)) & 0xffffffffu;
+	return folded % queues;
 }
 
 #ifdef __cplusplus

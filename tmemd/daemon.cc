@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tmemd/daemon.h"
+
+#include <sys/eventfd.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "tmemd/guest_log.h"
+#include "tmemd/memory/memfd.h"
+#include "tmemd/transport_stats.h"
+
+namespace tmem {
+namespace {
+
+uint64_t persistent_pages(const store::StoreStats& stats) {
+  return stats.pages[static_cast<size_t>(store::Kind::kPersistent)];
+}
+
+}  // namespace
+
+Daemon::Daemon(LogSink log) : log_(std::move(log)) {}
+
+Daemon::~Daemon() {
+  // Its hooks call into the rest.
+  if (control_ != nullptr) control_->stop();
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::start(const control::Config& config, const Clock& clock,
+                                              LogSink log) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(log)));
+  daemon->stop_event_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!daemon->stop_event_) return fail_os("cannot create an eventfd");
+  TMEM_CHECK(daemon->open_store(config, clock));
+  TMEM_CHECK(daemon->open_transport(config, clock));
+  TMEM_CHECK(daemon->open_control(config, clock));
+  return daemon;
+}
+
+Result<void> Daemon::open_store(const control::Config& config, const Clock& clock) {
+  memory::MemfdOptions memory_options;
+  memory_options.bytes_max = config.store.budget_bytes;
+  memory_options.populate = config.populate;
+  TMEM_TRY(provider_, memory::create_memfd_provider(memory_options));
+  uint64_t seed = 0;
+  if (getrandom(&seed, sizeof(seed), 0) != static_cast<ssize_t>(sizeof(seed)))
+    return fail_os("cannot get random bytes");
+  TMEM_TRY(store_, store::Store::create(config.store, *provider_, clock, seed));
+  for (const store::SharedGrant& grant : config.shared_grants)
+    store_->authorise_shared(grant, true);
+  TMEM_TRY(maintenance_, transport::Maintenance::start(*store_));
+  return {};
+}
+
+Result<void> Daemon::open_transport(const control::Config& config, const Clock& clock) {
+  transport::WorkerOptions worker_options;
+  worker_options.threads =
+      config.workers != 0 ? config.workers : transport::default_worker_threads();
+  worker_options.may_spin = transport::spinning_makes_sense();
+  worker_options.on_no_space = [this] { maintenance_->kick(); };
+  TMEM_TRY(workers_, transport::Workers::start(worker_options));
+
+  transport::LoopbackOptions options;
+  options.socket_path = config.loopback.socket_path;
+  options.socket_mode = config.loopback.mode;
+  options.connections_max = config.loopback.clients_max;
+  options.limits.queues_default = std::min(config.loopback.queues, uint32_t{TMEM_QUEUES_MAX});
+  options.settings_for = [config](const store::ClientIdentity& identity) {
+    return config.settings_for(identity);
+  };
+  options.log = [log = std::make_shared<GuestLog>(clock, log_)](const std::string& line) {
+    log->line(line);
+  };
+  options.on_client_gone = [this] { maintenance_->kick(); };
+  TMEM_TRY(loopback_,
+           transport::LoopbackServer::start(std::move(options), *store_, *workers_, clock));
+  return {};
+}
+
+Result<void> Daemon::open_control(const control::Config& config, const Clock& clock) {
+  control::ServerOptions options;
+  options.socket_path = config.control.socket_path;
+  options.mode = config.control.mode;
+  options.group = config.control.group;
+  TMEM_TRY(control_, control::ControlServer::create(options, *store_, clock, hooks()));
+  return {};
+}
+
+control::Hooks Daemon::hooks() {
+  control::Hooks hooks;
+  hooks.request_shutdown = [this](bool force) -> Result<void> {
+    if (!force) TMEM_CHECK(may_stop());
+    stop_requested_.store(true);
+    (void)eventfd_write(stop_event_.get(), 1);
+    return {};
+  };
+  hooks.transport_stats = [this] { return transport_stats(*loopback_, *workers_); };
+  hooks.disconnect_client = [this](uint32_t number) -> Result<void> {
+    const store::ClientRef client = store_->find_client(number);
+    if (client == nullptr || !loopback_->disconnect(number))
+      return fail(Errc::kNotFound, "no loopback client has this number");
+    // The connection ends a moment later; its pages are gone when the administrator is answered.
+    store_->remove_client(*client);
+    return {};
+  };
+  hooks.log = [this](const std::string& line) { log_(LogKind::kInfo, line); };
+  return hooks;
+}
+
+Result<void> Daemon::may_stop() const {
+  const uint64_t pages = persistent_pages(store_->stats());
+  if (pages == 0) return {};
+  return fail(Errc::kConflict,
+              "clients hold " + std::to_string(pages) +
+                  " persistent pages that exist nowhere else, so tmemd does not stop. Disconnect "
+                  "these clients or let them take their pages back ('tmem list -l' shows them); "
+                  "'tmem shutdown --force' or SIGQUIT stops all the same and loses the pages");
+}
+
+std::string Daemon::status_line() const {
+  const store::StoreStats stats = store_->stats();
+  return std::to_string(stats.clients) + " clients, " + std::to_string(stats.held_bytes / kMiB) +
+         " of " + std::to_string(stats.budget_bytes / kMiB) + " MiB held, " +
+         std::to_string(persistent_pages(stats)) + " persistent pages";
+}
+
+}  // namespace tmem

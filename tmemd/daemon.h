@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The daemon: memory, store, workers, loopback transport and control socket, put together.
+// No globals and no signals: main.cc adds those, tests embed it with sockets in a directory of
+// their own and a clock that they drive.
+//
+// Members are destroyed in reverse order: the control socket first, then connections, workers,
+// store, memory.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "libtmem/base/clock.h"
+#include "libtmem/base/result.h"
+#include "libtmem/base/unique_fd.h"
+#include "tmemd/control/config.h"
+#include "tmemd/control/server.h"
+#include "tmemd/memory/slot_provider.h"
+#include "tmemd/store/store.h"
+#include "tmemd/transport/loopback/server.h"
+#include "tmemd/transport/maintenance.h"
+#include "tmemd/transport/workers.h"
+
+namespace tmem {
+
+enum class LogKind { kInfo, kWarning };
+using LogSink = std::function<void(LogKind, const std::string&)>;
+
+class Daemon {
+ public:
+  // Serves when it returns. `clock` must outlive the daemon; `log` is called from any thread.
+  static Result<std::unique_ptr<Daemon>> start(const control::Config& config, const Clock& clock,
+                                               LogSink log);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Whether it may stop now. Errors: kConflict while connected clients hold persistent pages; the
+  // message says what to do.
+  Result<void> may_stop() const;
+  // Readable once somebody asked over the control socket that the daemon ends.
+  int stop_event() const { return stop_event_.get(); }
+  bool stop_requested() const { return stop_requested_.load(); }
+
+  store::Store& store() { return *store_; }
+  transport::LoopbackServer& loopback() { return *loopback_; }
+  const transport::Workers& workers() const { return *workers_; }
+  // One line for people: clients and memory.
+  std::string status_line() const;
+
+ private:
+  explicit Daemon(LogSink log);
+  Result<void> open_store(const control::Config& config, const Clock& clock);
+  Result<void> open_transport(const control::Config& config, const Clock& clock);
+  Result<void> open_control(const control::Config& config, const Clock& clock);
+  control::Hooks hooks();
+
+  const LogSink log_;
+  UniqueFd stop_event_;
+  std::atomic<bool> stop_requested_{false};
+  std::unique_ptr<memory::SlotProvider> provider_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<transport::Maintenance> maintenance_;
+  std::unique_ptr<transport::Workers> workers_;
+  std::unique_ptr<transport::LoopbackServer> loopback_;
+  std::unique_ptr<control::ControlServer> control_;
+};
+
+}  // namespace tmem

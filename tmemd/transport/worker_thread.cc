@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tmemd/transport/worker_thread.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace tmem::transport {
+namespace {
+
+constexpr uint32_t kRequestsPerTurn = 32;
+// A new event waits for at most this many requests of queues that are busy already.
+constexpr uint32_t kRequestsBetweenEvents = 64;
+// ... and a round counts for at least this many, so that slow traffic does not hide others' events.
+constexpr uint32_t kRoundWeight = 16;
+constexpr int kEventsPerWait = 64;
+
+// Spinning is about the CPU's time, not the daemon's: it does not use the injected Clock.
+uint64_t monotonic_ns() {
+  timespec now{};
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+void cpu_relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+Result<std::unique_ptr<WorkerThread>> WorkerThread::start(const WorkerOptions& options,
+                                                          unsigned index) {
+  UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
+  UniqueFd command_event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll || !command_event) return fail_os("cannot create a worker's descriptors");
+  epoll_event event{};
+  event.events = EPOLLIN;  // data.ptr null: a command
+  if (epoll_ctl(epoll.get(), EPOLL_CTL_ADD, command_event.get(), &event) != 0)
+    return fail_os("cannot watch a worker's command event");
+  std::unique_ptr<WorkerThread> worker(
+      new WorkerThread(options, std::move(epoll), std::move(command_event)));
+  try {
+    worker->thread_ = std::thread([raw = worker.get()] { raw->loop(); });
+  } catch (const std::system_error& error) {
+    return fail(Errc::kOs, std::string("cannot start a worker thread: ") + error.what());
+  }
+  const std::string name = "tmem-worker-" + std::to_string(index);
+  (void)pthread_setname_np(worker->thread_.native_handle(), name.c_str());
+  return worker;
+}
+
+WorkerThread::WorkerThread(const WorkerOptions& options, UniqueFd epoll, UniqueFd command_event)
+    : options_(options),
+      epoll_(std::move(epoll)),
+      command_event_(std::move(command_event)),
+      spin_budget_(monotonic_ns()) {}
+
+WorkerThread::~WorkerThread() {
+  if (!thread_.joinable()) return;
+  post({nullptr, false});
+  thread_.join();
+}
+
+void WorkerThread::post(const Command& command) {
+  const std::lock_guard lock(mutex_);
+  commands_.push_back(command);
+  has_commands_.store(true, std::memory_order_release);
+  (void)eventfd_write(command_event_.get(), 1);
+}
+
+Result<void> WorkerThread::attach(Attachment& attachment) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.ptr = &attachment;
+  queues_.fetch_add(1, std::memory_order_relaxed);
+  // An event that comes before the command is applied is ignored: applying it reads the ring.
+  post({&attachment, true});
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, attachment.wake_fd_, &event) != 0)
+    return fail_os("cannot watch a queue's event descriptor");
+  return {};
+}
+
+void WorkerThread::detach(Attachment& attachment) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (attachment.detached_) return;
+  }
+  (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, attachment.wake_fd_, nullptr);
+  post({&attachment, false});
+  std::unique_lock lock(mutex_);
+  applied_.wait(lock, [&attachment] { return attachment.detached_; });
+  queues_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+uint64_t WorkerThread::cpu_ns() const {
+  clockid_t clock{};
+  timespec used{};
+  // native_handle() is not const, though it changes nothing.
+  const pthread_t handle = const_cast<std::thread&>(thread_).native_handle();
+  if (pthread_getcpuclockid(handle, &clock) != 0 || clock_gettime(clock, &used) != 0) return 0;
+  return static_cast<uint64_t>(used.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(used.tv_nsec);
+}
+
+void WorkerThread::loop() {
+  while (true) {
+    if (has_commands_.load(std::memory_order_acquire) && !apply_commands()) return;
+    if (ready_.empty()) {
+      wait_for_events(-1);
+      continue;
+    }
+    const uint64_t start_ns = monotonic_ns();
+    spinning_allowed_ = options_.may_spin && spin_budget_.allows(start_ns);
+    const uint32_t executed = run_round();
+    if (executed > 0) since_events_ += std::max(executed, kRoundWeight);
+    if (since_events_ >= kRequestsBetweenEvents) wait_for_events(0);
+    if (executed == 0 && !ready_.empty()) {
+      cpu_relax();
+      spin_budget_.charge(monotonic_ns() - start_ns);
+    }
+  }
+}
+
+bool WorkerThread::apply_commands() {
+  std::vector<Command> commands;
+  bool stop = false;
+  const std::lock_guard lock(mutex_);
+  commands.swap(commands_);
+  has_commands_.store(false, std::memory_order_relaxed);
+  eventfd_t ignored = 0;
+  (void)eventfd_read(command_event_.get(), &ignored);
+  for (const Command& command : commands) {
+    if (command.attachment == nullptr) {
+      stop = true;
+    } else if (command.attach) {
+      // Read the ring once without being asked: the guest may have posted before we watched.
+      command.attachment->state_ = Attachment::State::kReady;
+      ready_.push_back(command.attachment);
+    } else {
+      forget(*command.attachment);
+    }
+  }
+  applied_.notify_all();
+  return !stop;
+}
+
+// Under mutex_. The descriptor is out of the epoll set already; events that were fetched before
+// are not kept across commands.
+void WorkerThread::forget(Attachment& attachment) {
+  std::erase(ready_, &attachment);
+  attachment.queue_->close(CloseReason::kDetached);
+  attachment.detached_ = true;
+}
+
+void WorkerThread::wait_for_events(int timeout_ms) {
+  since_events_ = 0;
+  std::array<epoll_event, kEventsPerWait> events;
+  const int count = epoll_wait(epoll_.get(), events.data(), kEventsPerWait, timeout_ms);
+  for (int i = 0; i < count; ++i) {
+    if (events[static_cast<size_t>(i)].data.ptr == nullptr) continue;
+    auto& attachment = *static_cast<Attachment*>(events[static_cast<size_t>(i)].data.ptr);
+    if (attachment.state_ == Attachment::State::kClosed ||
+        attachment.state_ == Attachment::State::kNew)
+      continue;
+    const CloseReason closed = attachment.queue_->note_event();
+    if (closed != CloseReason::kOpen) {
+      std::erase(ready_, &attachment);
+      report_closed(attachment, closed);
+    } else if (attachment.state_ == Attachment::State::kArmed) {
+      attachment.state_ = Attachment::State::kReady;
+      attachment.last_work_ns_ = 0;  // an event alone earns no spin
+      ready_.push_back(&attachment);
+    }
+  }
+}
+
+uint32_t WorkerThread::run_round() {
+  uint32_t executed = 0;
+  const uint64_t now_ns = monotonic_ns();
+  std::erase_if(ready_,
+                [&](Attachment* attachment) { return !run_turn(*attachment, now_ns, &executed); });
+  if (context_.saw_no_space) {
+    context_.saw_no_space = false;
+    if (options_.on_no_space) options_.on_no_space();
+  }
+  return executed;
+}
+
+bool WorkerThread::run_turn(Attachment& attachment, uint64_t now_ns, uint32_t* executed) {
+  const Queue::Turn turn = attachment.queue_->run(context_, kRequestsPerTurn);
+  *executed += turn.executed;
+  if (turn.closed != CloseReason::kOpen) {
+    report_closed(attachment, turn.closed);
+    return false;
+  }
+  if (turn.executed > 0) {
+    // The start of the round is near enough; the clock is not read again.
+    attachment.last_work_ns_ = now_ns;
+    return true;
+  }
+  if (spinning_allowed_ && now_ns - attachment.last_work_ns_ < kSpinMaxNs) return true;
+  if (!attachment.queue_->arm()) return true;
+  attachment.state_ = Attachment::State::kArmed;
+  return false;
+}
+
+void WorkerThread::report_closed(Attachment& attachment, CloseReason reason) {
+  attachment.state_ = Attachment::State::kClosed;
+  if (attachment.on_closed_) attachment.on_closed_(reason);
+}
+
+}  // namespace tmem::transport

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Threads that run queues. A queue belongs to exactly one thread while it is attached, so nothing
+// in Queue needs a lock.
+//
+// A thread sleeps in one epoll set of its queues' wake descriptors (edge-triggered, never read: a
+// guest that owns the other end cannot make a read block, and a counter it fills harms only
+// itself). Ready queues take turns of a bounded number of requests.
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "libtmem/base/result.h"
+#include "tmemd/transport/queue.h"
+
+namespace tmem::transport {
+
+struct WorkerOptions {
+  unsigned threads = 1;
+  bool may_spin = true;  // false where only one CPU is online
+  // Called by a worker when a put found no space; must be quick and not block.
+  std::function<void()> on_no_space;
+};
+
+// min(4, CPUs online).
+unsigned default_worker_threads();
+// False with one CPU online: spinning would only delay the guest.
+bool spinning_makes_sense();
+
+class WorkerThread;
+
+// A queue being served. Destroying it waits until its thread does not touch the queue any more (at
+// most one turn); afterwards the ring's memory may be unmapped.
+class Attachment {
+ public:
+  Attachment(WorkerThread& thread, std::unique_ptr<Queue> queue, int wake_fd,
+             std::function<void(CloseReason)> on_closed);
+  ~Attachment();
+  Attachment(const Attachment&) = delete;
+  Attachment& operator=(const Attachment&) = delete;
+
+  const QueueCounters& counters() const { return queue_->counters(); }
+
+ private:
+  friend class WorkerThread;
+  enum class State : uint8_t { kNew, kArmed, kReady, kClosed };
+
+  WorkerThread& thread_;
+  const std::unique_ptr<Queue> queue_;
+  const int wake_fd_;  // borrowed
+  const std::function<void(CloseReason)> on_closed_;
+  bool detached_ = false;  // under the thread's mutex
+  // Of the thread only.
+  State state_ = State::kNew;
+  uint64_t last_work_ns_ = 0;
+};
+
+// Thread safety: every method from any thread.
+class Workers {
+ public:
+  static Result<std::unique_ptr<Workers>> start(const WorkerOptions& options);
+  ~Workers();  // all attachments are gone before
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+
+  // Serves `queue` on the thread with the fewest queues. `wake_fd` becomes readable when the guest
+  // notifies; it stays open as long as the attachment. `on_closed` is called at most once, by the
+  // worker, when it closes the queue because the guest misbehaved; it must not block or destroy
+  // the attachment itself.
+  Result<std::unique_ptr<Attachment>> attach(std::unique_ptr<Queue> queue, int wake_fd,
+                                             std::function<void(CloseReason)> on_closed);
+
+  unsigned threads() const;
+  // CPU time of all workers since their start.
+  uint64_t cpu_ns() const;
+
+ private:
+  Workers();
+  std::vector<std::unique_ptr<WorkerThread>> threads_;
+};
+
+}  // namespace tmem::transport
