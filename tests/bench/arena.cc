@@ -53,7 +53,7 @@ Result<void> bench_arena(const Context& context, const Corpus& corpus) {
     report.add(std::move(row));
   }
   if (!report.wants("D1")) return {};
-  uint64_t payload = 0;
+  uint64_t payload = 1;
   for (const auto* pages : {&corpus.compressible(), &corpus.incompressible()})
     for (const uint32_t page : *pages) payload += corpus.lz4_bytes(page);
   const uint64_t want = context.settings.smoke ? 2 * payload : kGiB;

@@ -107,7 +107,7 @@ class Slices {
 
 Result<void> bench_threads(const Context& context, const Corpus& corpus) {
   Report& report = context.report;
-  if (!report.wants("C1")) return {};
+  if (!report.wants_group("C1")) return {};
   if (std::thread::hardware_concurrency() < kThreads) {
     report.skip("C1", corpus.name(), "this machine has one CPU");
     return {};

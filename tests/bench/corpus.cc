@@ -17,7 +17,7 @@ namespace tmem::bench {
 namespace {
 
 uint32_t lz4_bytes_of(std::span<const std::byte, kPageBytes> page) {
-  std::array<char, LZ4_COMPRESSBOUND(kPageBytes)> out;
+  std::array<char, LZ4_COMPRESSBOUND(kPageBytes)> out{};
   const int n = LZ4_compress_default(reinterpret_cast<const char*>(page.data()), out.data(),
                                      kPageBytes, static_cast<int>(out.size()));
   return std::min<uint32_t>(static_cast<uint32_t>(n), kPageBytes);

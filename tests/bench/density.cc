@@ -74,7 +74,7 @@ Result<Held> fill(const Corpus& corpus, store::DedupScope scope) {
 
 Result<void> bench_density(const Context& context, const Corpus& corpus) {
   Report& report = context.report;
-  if (!report.wants("density")) return {};
+  if (!report.wants_group("density")) return {};
   const auto apparent = static_cast<double>(corpus.pages() * kPageBytes);
   double zero_pages = 0;
   for (size_t i = 0; i < corpus.pages(); ++i) zero_pages += corpus.zero(i) ? 1 : 0;

@@ -87,7 +87,7 @@ std::optional<int> parse(int argc, char** argv, CommandLine& line) {
 }  // namespace
 }  // namespace tmem::bench
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): only for lack of memory
   tmem::bench::CommandLine line;
   if (const auto status = parse(argc, argv, line)) return *status;
   const auto done = line.compare.empty()

@@ -99,7 +99,7 @@ Result<void> bench_put(const Context& context, const Corpus& corpus) {
   const auto row = [&](const char* id, const Paired& times, Goal goal, const char* note) {
     report.add({id, corpus.name(), median(times.ours), median(times.reference), "ns", goal, note});
   };
-  if (report.wants("P1") || report.wants("P1-path")) {
+  if (report.wants_group("P1")) {
     if (corpus.compressible().size() < context.settings.pages_min) {
       report.skip("P1", corpus.name(), "too few different compressible pages");
     } else {

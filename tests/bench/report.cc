@@ -46,6 +46,13 @@ bool Report::wants(std::string_view id) const {
   return false;
 }
 
+bool Report::wants_group(std::string_view group) const {
+  if (wants(group)) return true;
+  for (const std::string& wanted : only_)
+    if (wanted.starts_with(group) && wanted[group.size()] == '-') return true;
+  return false;
+}
+
 void Report::add(Row row) {
   if (!wants(row.id)) return;
   fmt::print(stderr, "  {:<24} {:<10} {:>10.4g} / {:>10.4g} {:<6} = {:.3f} {}\n", row.id,

@@ -38,6 +38,8 @@ class Report {
   explicit Report(std::vector<std::string> only) : only_(std::move(only)) {}
 
   bool wants(std::string_view id) const;
+  // True if any id "group" or "group-..." is wanted.
+  bool wants_group(std::string_view group) const;
   // Ignored unless wanted.
   void add(Row row);
   // Says on stderr why something is not measured; kept for the JSON file.

@@ -45,7 +45,7 @@ Result<void> fill_big_client(TestStore& test, store::Client& client, uint64_t pa
 
 Result<void> bench_destroy(const Context& context) {
   Report& report = context.report;
-  if (!report.wants("destroy-stall")) return {};
+  if (!report.wants_group("destroy-stall")) return {};
   if (std::thread::hardware_concurrency() < 2) {
     report.skip("destroy-stall", "-", "this machine has one CPU");
     return {};

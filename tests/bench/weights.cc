@@ -176,7 +176,7 @@ Result<void> lending(const Context& context) {
 }  // namespace
 
 Result<void> bench_weights(const Context& context) {
-  if (!context.report.wants("weights")) return {};
+  if (!context.report.wants_group("weights")) return {};
   TMEM_CHECK(steady(context));
   TMEM_CHECK(against_the_weights(context));
   TMEM_CHECK(shared_contents(context));
