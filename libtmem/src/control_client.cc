@@ -2,7 +2,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -84,12 +83,13 @@ Result<Client> Client::connect(const ConnectOptions& options) {
   if (options.socket_path.empty() || options.socket_path.size() >= sizeof(address.sun_path))
     return fail(Errc::kMalformed, "a socket path has 1 to 107 bytes: " + options.socket_path);
   std::copy(options.socket_path.begin(), options.socket_path.end(), address.sun_path);
-  Client client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), options.timeout_ms);
-  if (client.fd_ < 0) return fail_os("cannot create a socket");
+  Client client(UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)),
+                options.timeout_ms);
+  if (!client.fd_) return fail_os("cannot create a socket");
   const auto* const plain = reinterpret_cast<const sockaddr*>(&address);
   const uint64_t deadline_ms = SteadyClock().now_ms() + options.timeout_ms;
   // EAGAIN: the daemon's queue of connections is full for the moment.
-  while (::connect(client.fd_, plain, sizeof(address)) != 0) {
+  while (::connect(client.fd_.get(), plain, sizeof(address)) != 0) {
     if (errno != EAGAIN && errno != EINTR) return connect_error(options.socket_path, errno);
     if (SteadyClock().now_ms() >= deadline_ms) return connect_error(options.socket_path, ETIMEDOUT);
     (void)poll(nullptr, 0, 10);
@@ -97,33 +97,8 @@ Result<Client> Client::connect(const ConnectOptions& options) {
   return client;
 }
 
-Client::~Client() {
-  close_socket();
-}
-
-Client::Client(Client&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)),
-      timeout_ms_(other.timeout_ms_),
-      next_id_(other.next_id_),
-      received_(std::move(other.received_)) {}
-
-Client& Client::operator=(Client&& other) noexcept {
-  if (this == &other) return *this;
-  close_socket();
-  fd_ = std::exchange(other.fd_, -1);
-  timeout_ms_ = other.timeout_ms_;
-  next_id_ = other.next_id_;
-  received_ = std::move(other.received_);
-  return *this;
-}
-
-void Client::close_socket() {
-  if (fd_ >= 0) (void)close(fd_);
-  fd_ = -1;
-}
-
 tl::unexpected<Error> Client::lose(Errc code, std::string message) {
-  close_socket();
+  fd_.reset();
   return fail(code, std::move(message));
 }
 
@@ -131,11 +106,11 @@ Result<void> Client::send_line(const std::string& line, uint64_t deadline_ms) {
   size_t sent_bytes = 0;
   while (sent_bytes < line.size()) {
     const ssize_t sent =
-        send(fd_, line.data() + sent_bytes, line.size() - sent_bytes, MSG_NOSIGNAL);
+        send(fd_.get(), line.data() + sent_bytes, line.size() - sent_bytes, MSG_NOSIGNAL);
     if (sent > 0) {
       sent_bytes += static_cast<size_t>(sent);
     } else if (errno == EAGAIN) {
-      TMEM_CHECK(wait_for(fd_, POLLOUT, deadline_ms));
+      TMEM_CHECK(wait_for(fd_.get(), POLLOUT, deadline_ms));
     } else if (errno == EPIPE || errno == ECONNRESET) {
       return {};  // its parting words may still be readable
     } else if (errno != EINTR) {
@@ -158,13 +133,13 @@ Result<std::string> Client::receive_line(uint64_t deadline_ms) {
     if (searched_bytes > kAnswerBytesMax)
       return fail(Errc::kOs, "the answer is too long to be tmemd's");
     std::array<char, 16384> chunk;
-    const ssize_t got = recv(fd_, chunk.data(), chunk.size(), 0);
+    const ssize_t got = recv(fd_.get(), chunk.data(), chunk.size(), 0);
     if (got > 0) {
       received_.append(chunk.data(), static_cast<size_t>(got));
     } else if (got == 0 || errno == ECONNRESET) {
       return fail(Errc::kOs, "tmemd closed the connection: it stopped, or has too many");
     } else if (errno == EAGAIN) {
-      TMEM_CHECK(wait_for(fd_, POLLIN, deadline_ms));
+      TMEM_CHECK(wait_for(fd_.get(), POLLIN, deadline_ms));
     } else if (errno != EINTR) {
       return fail_os("cannot receive from tmemd");
     }
@@ -184,7 +159,7 @@ Result<json> Client::call(std::string_view verb, const json& args) {
     if (!answer) return lose(answer.error().code, answer.error().message);
     bool broken = false;
     auto result = take_result(*answer, id, broken);
-    if (broken) close_socket();
+    if (broken) fd_.reset();
     return result;
   } catch (const std::exception& error) {
     return lose(Errc::kOs, std::string("the answer cannot be read: ") + error.what());

@@ -7,6 +7,7 @@
 #include <array>
 #include <set>
 
+#include "tmem/abi.h"
 #include "tmemd/control/config_section.h"
 #include "tmemd/control/settings.h"
 
@@ -121,7 +122,7 @@ void read_plain_sections(Section& root, Config& config, Problem& problem) {
   read_socket(loopback, config.loopback.socket_path);
   read_mode(loopback, "mode", config.loopback.mode);
   loopback.number("max_clients", config.loopback.clients_max, 1, 4096);
-  loopback.number("queues", config.loopback.queues, 1, 16);
+  loopback.number("queues", config.loopback.queues, 1, TMEM_QUEUES_MAX);
   loopback.finish();
 
   Section control(table_of(root, "control", problem), "control", problem);

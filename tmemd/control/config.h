@@ -22,7 +22,7 @@ struct LoopbackConfig {
   std::string socket_path = "/run/tmemd/loopback.sock";
   unsigned mode = 0660;       // of the socket
   uint32_t clients_max = 64;  // connected at once: 1 .. 4096
-  uint32_t queues = 2;        // for a client that asks for none in particular: 1 .. 16
+  uint32_t queues = 2;        // for a client that asks for none in particular: 1 .. TMEM_QUEUES_MAX
 };
 
 struct ControlConfig {

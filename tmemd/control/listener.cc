@@ -75,7 +75,7 @@ Result<Listener> Listener::create(const std::string& path, unsigned mode,
     listener.group_ = gid;
   }
   TMEM_CHECK(clear_path(path, address));
-  listener.fd_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  listener.fd_ = UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listener.fd_) return fail_os("cannot create a socket");
   const auto* const plain = reinterpret_cast<const sockaddr*>(&address);
   if (bind(listener.fd_.get(), plain, sizeof(address)) != 0) return fail_os("cannot bind " + path);

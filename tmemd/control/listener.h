@@ -7,8 +7,8 @@
 #include <string>
 
 #include "libtmem/base/result.h"
+#include "libtmem/base/unique_fd.h"
 #include "tmemd/control/dispatcher.h"
-#include "tmemd/control/unique_fd.h"
 
 namespace tmem::control {
 

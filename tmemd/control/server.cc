@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "libtmem/base/unique_fd.h"
 #include "tmemd/control/dispatcher.h"
 #include "tmemd/control/listener.h"
 #include "tmemd/control/session.h"
-#include "tmemd/control/unique_fd.h"
 
 namespace tmem::control {
 namespace {

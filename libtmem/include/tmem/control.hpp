@@ -11,8 +11,10 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "libtmem/base/result.h"
+#include "libtmem/base/unique_fd.h"
 
 namespace tmem::control {
 
@@ -28,11 +30,6 @@ class Client {
   // Errors: kNotFound if nothing listens on the path, kDenied if the socket may not be opened,
   // kOs. The message says what to do.
   static Result<Client> connect(const ConnectOptions& options);
-  ~Client();
-  Client(Client&& other) noexcept;
-  Client& operator=(Client&& other) noexcept;
-  Client(const Client&) = delete;
-  Client& operator=(const Client&) = delete;
 
   // Sends one request and waits for its answer; returns its "result". A refusal of the daemon has
   // the daemon's message, and its code: malformed and unknown-verb give kMalformed, denied
@@ -41,16 +38,15 @@ class Client {
   Result<nlohmann::json> call(std::string_view verb, const nlohmann::json& args);
 
   // The connection broke, timed out, or carried something that is no answer.
-  bool lost() const { return fd_ < 0; }
+  bool lost() const { return !fd_; }
 
  private:
-  Client(int fd, uint32_t timeout_ms) : fd_(fd), timeout_ms_(timeout_ms) {}
+  Client(UniqueFd fd, uint32_t timeout_ms) : fd_(std::move(fd)), timeout_ms_(timeout_ms) {}
   Result<void> send_line(const std::string& line, uint64_t deadline_ms);
   Result<std::string> receive_line(uint64_t deadline_ms);
   tl::unexpected<Error> lose(Errc code, std::string message);
-  void close_socket();
 
-  int fd_ = -1;  // owned; -1 once lost
+  UniqueFd fd_;  // empty once lost
   uint32_t timeout_ms_ = 0;
   uint64_t next_id_ = 1;
   std::string received_;  // bytes after the last complete line
