@@ -15,13 +15,15 @@
 namespace tmem {
 namespace {
 
-uint64_t persistent_pages(const store::StoreStats& stats) {
-  return stats.pages[static_cast<size_t>(store::Kind::kPersistent)];
+// Of living clients: what a dead one left is not waited for.
+uint64_t persistent_pages(const store::Store& store) {
+  uint64_t pages = 0;
+  for (const store::ClientStats& client : store.all_client_stats())
+    pages += client.pages[static_cast<size_t>(store::Kind::kPersistent)];
+  return pages;
 }
 
 }  // namespace
-
-Daemon::Daemon(LogSink log) : log_(std::move(log)) {}
 
 Daemon::~Daemon() {
   // Its hooks call into the rest.
@@ -30,7 +32,16 @@ Daemon::~Daemon() {
 
 Result<std::unique_ptr<Daemon>> Daemon::start(const control::Config& config, const Clock& clock,
                                               LogSink log) {
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(log)));
+  return start(config, clock, std::unique_ptr<Daemon>(new Daemon(std::move(log), nullptr)));
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::start_stepped(const control::Config& config,
+                                                      ManualClock& clock, LogSink log) {
+  return start(config, clock, std::unique_ptr<Daemon>(new Daemon(std::move(log), &clock)));
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::start(const control::Config& config, const Clock& clock,
+                                              std::unique_ptr<Daemon> daemon) {
   daemon->stop_event_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!daemon->stop_event_) return fail_os("cannot create an eventfd");
   TMEM_CHECK(daemon->open_store(config, clock));
@@ -44,12 +55,13 @@ Result<void> Daemon::open_store(const control::Config& config, const Clock& cloc
   memory_options.bytes_max = config.store.budget_bytes;
   memory_options.populate = config.populate;
   TMEM_TRY(provider_, memory::create_memfd_provider(memory_options));
-  uint64_t seed = 0;
-  if (getrandom(&seed, sizeof(seed), 0) != static_cast<ssize_t>(sizeof(seed)))
+  uint64_t seed = config.seed;
+  if (seed == 0 && getrandom(&seed, sizeof(seed), 0) != static_cast<ssize_t>(sizeof(seed)))
     return fail_os("cannot get random bytes");
   TMEM_TRY(store_, store::Store::create(config.store, *provider_, clock, seed));
   for (const store::SharedGrant& grant : config.shared_grants)
     store_->authorise_shared(grant, true);
+  if (stepped_ != nullptr) return {};
   TMEM_TRY(maintenance_, transport::Maintenance::start(*store_));
   return {};
 }
@@ -59,7 +71,7 @@ Result<void> Daemon::open_transport(const control::Config& config, const Clock& 
   worker_options.threads =
       config.workers != 0 ? config.workers : transport::default_worker_threads();
   worker_options.may_spin = transport::spinning_makes_sense();
-  worker_options.on_no_space = [this] { maintenance_->kick(); };
+  worker_options.on_no_space = [this] { kick_maintenance(); };
   TMEM_TRY(workers_, transport::Workers::start(worker_options));
 
   transport::LoopbackOptions options;
@@ -73,7 +85,7 @@ Result<void> Daemon::open_transport(const control::Config& config, const Clock& 
   options.log = [log = std::make_shared<GuestLog>(clock, log_)](const std::string& line) {
     log->line(line);
   };
-  options.on_client_gone = [this] { maintenance_->kick(); };
+  options.on_client_gone = [this] { kick_maintenance(); };
   TMEM_TRY(loopback_,
            transport::LoopbackServer::start(std::move(options), *store_, *workers_, clock));
   return {};
@@ -96,6 +108,8 @@ control::Hooks Daemon::hooks() {
     (void)eventfd_write(stop_event_.get(), 1);
     return {};
   };
+  if (stepped_ != nullptr)
+    hooks.step_clock = [this](uint64_t milliseconds) { step_clock(milliseconds); };
   hooks.transport_stats = [this] { return transport_stats(*loopback_, *workers_); };
   hooks.disconnect_client = [this](uint32_t number) -> Result<void> {
     const store::ClientRef client = store_->find_client(number);
@@ -109,8 +123,21 @@ control::Hooks Daemon::hooks() {
   return hooks;
 }
 
+void Daemon::kick_maintenance() {
+  if (maintenance_ != nullptr) maintenance_->kick();
+}
+
+void Daemon::step_clock(uint64_t milliseconds) {
+  constexpr unsigned kSlicesPerCall = 64;
+  constexpr unsigned kCallsMax = 100'000;  // 100 GiB of work: then it is not done, but never ends
+  stepped_->advance_ms(milliseconds);
+  store::Worker worker;
+  for (unsigned i = 0; i < kCallsMax && store_->maintain(worker, kSlicesPerCall); ++i) {
+  }
+}
+
 Result<void> Daemon::may_stop() const {
-  const uint64_t pages = persistent_pages(store_->stats());
+  const uint64_t pages = persistent_pages(*store_);
   if (pages == 0) return {};
   return fail(Errc::kConflict,
               "clients hold " + std::to_string(pages) +
@@ -123,7 +150,7 @@ std::string Daemon::status_line() const {
   const store::StoreStats stats = store_->stats();
   return std::to_string(stats.clients) + " clients, " + std::to_string(stats.held_bytes / kMiB) +
          " of " + std::to_string(stats.budget_bytes / kMiB) + " MiB held, " +
-         std::to_string(persistent_pages(stats)) + " persistent pages";
+         std::to_string(persistent_pages(*store_)) + " persistent pages";
 }
 
 }  // namespace tmem

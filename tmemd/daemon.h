@@ -32,6 +32,9 @@ class Daemon {
   // Serves when it returns. `clock` must outlive the daemon; `log` is called from any thread.
   static Result<std::unique_ptr<Daemon>> start(const control::Config& config, const Clock& clock,
                                                LogSink log);
+  // The same under a clock that only the control verb `step` moves; no background thread.
+  static Result<std::unique_ptr<Daemon>> start_stepped(const control::Config& config,
+                                                       ManualClock& clock, LogSink log);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -50,18 +53,23 @@ class Daemon {
   std::string status_line() const;
 
  private:
-  explicit Daemon(LogSink log);
+  Daemon(LogSink log, ManualClock* stepped) : log_(std::move(log)), stepped_(stepped) {}
+  static Result<std::unique_ptr<Daemon>> start(const control::Config& config, const Clock& clock,
+                                               std::unique_ptr<Daemon> daemon);
+  void step_clock(uint64_t milliseconds);
+  void kick_maintenance();
   Result<void> open_store(const control::Config& config, const Clock& clock);
   Result<void> open_transport(const control::Config& config, const Clock& clock);
   Result<void> open_control(const control::Config& config, const Clock& clock);
   control::Hooks hooks();
 
   const LogSink log_;
+  ManualClock* const stepped_;  // null where time runs by itself
   UniqueFd stop_event_;
   std::atomic<bool> stop_requested_{false};
   std::unique_ptr<memory::SlotProvider> provider_;
   std::unique_ptr<store::Store> store_;
-  std::unique_ptr<transport::Maintenance> maintenance_;
+  std::unique_ptr<transport::Maintenance> maintenance_;  // null with stepped_
   std::unique_ptr<transport::Workers> workers_;
   std::unique_ptr<transport::LoopbackServer> loopback_;
   std::unique_ptr<control::ControlServer> control_;

@@ -152,9 +152,12 @@ int serve(const control::Config& config) {
     return kExitFailed;
   }
   const SteadyClock clock;
-  auto daemon = Daemon::start(config, clock, [logger](LogKind kind, const std::string& line) {
+  ManualClock manual_clock;
+  const LogSink log = [logger](LogKind kind, const std::string& line) {
     logger->log(kind == LogKind::kWarning ? spdlog::level::warn : spdlog::level::info, line);
-  });
+  };
+  auto daemon = config.manual_clock ? Daemon::start_stepped(config, manual_clock, log)
+                                    : Daemon::start(config, clock, log);
   if (!daemon) {
     logger->error("cannot start: {}", daemon.error().message);
     return kExitFailed;

@@ -136,6 +136,10 @@ void read_plain_sections(Section& root, Config& config, Problem& problem) {
   Section daemon(table_of(root, "daemon", problem), "daemon", problem);
   daemon.number("workers", config.workers, 0, 64);
   daemon.choice("log_level", config.log_level, kLogWords);
+  daemon.boolean("manual_clock", config.manual_clock);
+  daemon.number("seed", config.seed, 0, uint64_t{1} << 62);
+  if (config.seed != 0 && !config.manual_clock)
+    daemon.refuse("seed", "makes fingerprints predictable", "remove it, or add manual_clock = true");
   daemon.finish();
 }
 

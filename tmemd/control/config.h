@@ -50,6 +50,10 @@ struct Config {
   // [daemon]
   uint32_t workers = 0;  // 0: min(4, CPUs)
   LogLevel log_level = LogLevel::kInfo;
+  // For simulations that must be repeatable: time stands still, and background work waits, until
+  // the control verb `step` moves the clock; `seed` replaces the random seed of the store.
+  bool manual_clock = false;
+  uint64_t seed = 0;  // 0: random
   // [defaults], [[client]], [[shared_pool]]
   store::ClientSettings defaults;
   std::vector<ClientRule> clients;

@@ -109,6 +109,7 @@ const std::vector<Dispatcher::VerbEntry>& Dispatcher::verbs() {
       {"destroy", true, &Dispatcher::destroy},
       {"shared-auth", true, &Dispatcher::shared_auth},
       {"set-memory", true, &Dispatcher::set_memory},
+      {"step", true, &Dispatcher::step},
       {"shutdown", true, &Dispatcher::shutdown},
   };
   return entries;

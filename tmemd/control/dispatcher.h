@@ -66,6 +66,7 @@ class Dispatcher {
   Result<Json> shared_auth(Args& args);
   Result<Json> shutdown(Args& args);
   Result<Json> set_memory(Args& args);
+  Result<Json> step(Args& args);
 
   Result<Json> set_frozen(Args& args, bool frozen);
   // The clients that args.client or args.all names; shared pools only by number or uuid. Finishes

@@ -223,6 +223,18 @@ Result<json> Dispatcher::set_memory(Args& args) {
   return json{{"budget_bytes", *bytes}, {"previous_bytes", previous_bytes}};
 }
 
+Result<json> Dispatcher::step(Args& args) {
+  constexpr uint64_t kDayMs = uint64_t{24} * 3600 * 1000;
+  const auto milliseconds = args.number("ms", 0, kDayMs);
+  if (!milliseconds) args.refuse("ms", "write how far the clock moves");
+  TMEM_CHECK(args.finish());
+  if (!hooks_.step_clock)
+    return fail(Errc::kConflict, "this daemon's clock runs by itself; only one started with "
+                                 "manual_clock = true in [daemon] is moved by step");
+  hooks_.step_clock(*milliseconds);
+  return to_json(store_.stats());
+}
+
 Result<json> Dispatcher::shutdown(Args& args) {
   const bool force = args.flag("force");
   TMEM_CHECK(args.finish());

@@ -42,6 +42,8 @@ struct Hooks {
   // Ends the connection of this client and removes the client from the store. kNotFound if it has
   // no connection; the server then removes it from the store itself.
   std::function<Result<void>(uint32_t client)> disconnect_client;
+  // With a manual clock only: moves it on, then does all background work that is due.
+  std::function<void(uint64_t milliseconds)> step_clock;
   // A line for the log, already limited to a few a second.
   std::function<void(const std::string& line)> log;
 };
