@@ -101,6 +101,8 @@ uint64_t Store::evict(Worker& worker, uint64_t bytes) {
 
 uint64_t Store::evict_client(Worker& worker, Client& client) {
   const auto pages = [&client] { return client.usage.pages[0].load(); };
+  while (impl_->reclaim_pending(64)) {
+  }
   const uint64_t before = pages();
   while (pages() != 0 && impl_->evict_from(worker.state(), client)) {
   }

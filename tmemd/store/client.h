@@ -114,7 +114,7 @@ class Client : public std::enable_shared_from_this<Client> {
   mutable std::mutex mutex;
   ClientSettings settings;
   std::set<std::shared_ptr<Client>> homes;        // shared pools it ever joined: kept alive
-  std::map<const Owner*, uint64_t> scope_cursor;  // age up to which scope segments were evicted
+  std::map<const Owner*, EvictionRank> scope_cursor;  // up to where scope segments were evicted
   bool removed = false;
   uint32_t members = 0;  // of a shared pool; under the registry's mutex
   std::atomic<uint32_t> weight{0};

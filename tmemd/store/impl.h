@@ -64,13 +64,15 @@ class Impl {
   // ---- reclaim.cc ----
   // Gives some memory back; false when nothing can be given. The caller holds no lock.
   bool make_room(Worker::State& worker);
+  // The same for a client at its cap: flushed pages that still count, then its oldest.
+  bool make_room_under_cap(Worker::State& worker, Client& client);
   // True when a persistent put may take memory beyond its client's guarantee.
   bool best_effort_fits() const;
   bool evict_some(Worker::State& worker);                  // by weight
   bool evict_from(Worker::State& worker, Client& client);  // its oldest
-  // Has the stale objects of pools [first, last] freed by and by; of a removed client, all of them
-  // and then its number.
-  void add_pending(ClientRef client, uint32_t first_pool, uint32_t last_pool);
+  // Has the flushed objects of a pool freed by and by; of a removed client all, then its number.
+  void add_flushed(ClientRef client, uint32_t pool);
+  void add_removed(ClientRef client);
   // Frees up to `limit` pages that flushes and dead clients left; false when there were none.
   bool reclaim_pending(uint32_t limit);
   bool maintain(Worker::State& worker, unsigned slices);
@@ -85,11 +87,13 @@ class Impl {
     uint32_t pool;
     uint32_t last_pool;
     uint32_t shard;
+    bool removal;  // of the client: forget it at the end
   };
   bool reclaim_slice(Pending& pending, uint32_t limit);
   bool finish_removal(Client& client);
   bool remove_sharer(const ContentStore::Sharer& sharer, Handle content);
   uint64_t drop_segment(Worker::State& worker, Segment& segment);
+  uint64_t drop_refs(Client& client, const Owner& scope, const std::vector<Handle>& handles);
   uint64_t drop_scoped(Worker::State& worker, Client& client, uint64_t older_than);
   uint64_t drop_same_filled(Client& client, uint32_t limit);
   bool evict_globally_oldest(Worker::State& worker);

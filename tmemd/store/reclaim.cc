@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint32_t kSlicePages = 64;  // freed under one hold of a shard's lock
 constexpr uint64_t kHolesShare = 8;   // cleaning starts when 1/8 of the segments is holes
+constexpr uint64_t kAnyAge = ~uint64_t{0};
 constexpr unsigned kEvictTries = 4;   // victims tried before the globally oldest
 
 }  // namespace
@@ -24,9 +25,14 @@ std::vector<Owner*> Impl::owners() const {
 
 // ---- Pages nobody can see any more ----
 
-void Impl::add_pending(ClientRef client, uint32_t first_pool, uint32_t last_pool) {
+void Impl::add_flushed(ClientRef client, uint32_t pool) {
   const std::lock_guard lock(pending_mutex_);
-  pending_.push_back({std::move(client), first_pool, last_pool, 0});
+  pending_.push_back({std::move(client), pool, pool, 0, false});
+}
+
+void Impl::add_removed(ClientRef client) {
+  const std::lock_guard lock(pending_mutex_);
+  pending_.push_back({std::move(client), 0, kPoolsMax - 1, 0, true});
 }
 
 // False when nothing stale is left from the cursor on.
@@ -70,23 +76,25 @@ bool Impl::finish_removal(Client& client) {
 }
 
 bool Impl::reclaim_pending(uint32_t limit) {
-  Pending pending;
-  {
+  size_t waiting = 0;  // removed clients with segments busy in another thread: later
+  while (true) {
+    Pending pending;
+    {
+      const std::lock_guard lock(pending_mutex_);
+      if (pending_.size() <= waiting) return false;
+      pending = std::move(pending_.front());
+      pending_.pop_front();
+    }
+    const bool freed = reclaim_slice(pending, limit);
+    if (!freed && (!pending.removal || finish_removal(*pending.client))) continue;
     const std::lock_guard lock(pending_mutex_);
-    if (pending_.empty()) return false;
-    pending = std::move(pending_.front());
-    pending_.pop_front();
+    if (freed) {
+      pending_.push_front(std::move(pending));
+      return true;
+    }
+    pending_.push_back(std::move(pending));
+    ++waiting;
   }
-  if (reclaim_slice(pending, limit)) {
-    const std::lock_guard lock(pending_mutex_);
-    pending_.push_front(std::move(pending));
-    return true;
-  }
-  const bool removed = !pending.client->live && pending.last_pool == kPoolsMax - 1;
-  if (!removed || finish_removal(*pending.client)) return true;
-  const std::lock_guard lock(pending_mutex_);
-  pending_.push_back(std::move(pending));  // segments busy in another thread: later
-  return false;
 }
 
 // ---- Eviction ----
@@ -134,28 +142,39 @@ uint64_t Impl::drop_segment(Worker::State&, Segment& segment) {
   return done;
 }
 
-// The client's pages in the next segment of a scope it shares, in order of age: after the last one
-// it lost and older than `older_than`.
+uint64_t Impl::drop_refs(Client& client, const Owner& scope, const std::vector<Handle>& handles) {
+  uint64_t dropped = 0;
+  for (const Handle h : handles) {
+    for (unsigned tries = 0; tries < 2 * kSharersMax; ++tries) {
+      const auto sharer = contents.sharer_in(h, scope, &client);
+      if (!sharer) break;
+      dropped += remove_sharer(*sharer, h) ? 1 : 0;
+    }
+  }
+  return dropped;
+}
+
+// The client's pages in the next segment of a scope that has some, in order of age: after the last
+// one it lost, and older than `older_than`. A pass over all segments without a page ends it.
 uint64_t Impl::drop_scoped(Worker::State& worker, Client& client, uint64_t older_than) {
   for (Owner* scope : registry.scopes()) {
-    const std::unique_lock lock(client.mutex);
-    uint64_t& cursor = client.scope_cursor[scope];
-    auto age = segments.contents_after(*scope, Kind::kEphemeral, cursor, worker.contents);
-    if (!age && cursor != 0) {
-      cursor = 0;
-      age = segments.contents_after(*scope, Kind::kEphemeral, cursor, worker.contents);
-    }
-    if (!age || *age > older_than) continue;
-    cursor = *age;
-    uint64_t dropped = 0;
-    for (const Handle h : worker.contents) {
-      for (unsigned tries = 0; tries < 2 * kSharersMax; ++tries) {
-        const auto sharer = contents.sharer_in(h, *scope, &client);
-        if (!sharer) break;
-        dropped += remove_sharer(*sharer, h) ? 1 : 0;
+    for (const Tier tier : {Tier::kRaw, Tier::kLz4, Tier::kZstd})
+      if (older_than == kAnyAge) segments.seal(*scope, Kind::kEphemeral, tier, kAnyAge);
+    const std::lock_guard lock(client.mutex);
+    EvictionRank& cursor = client.scope_cursor[scope];
+    bool wrapped = cursor == EvictionRank{};
+    while (true) {
+      const auto next = segments.contents_after(*scope, Kind::kEphemeral, cursor, worker.contents);
+      if (next && next->age <= older_than) {
+        cursor = *next;
+        if (const uint64_t dropped = drop_refs(client, *scope, worker.contents)) return dropped;
+      } else if (!next && !wrapped) {
+        wrapped = true;
+        cursor = {};
+      } else {
+        break;
       }
     }
-    if (dropped != 0) return dropped;
   }
   return 0;
 }
@@ -186,11 +205,11 @@ uint64_t Impl::drop_same_filled(Client& client, uint32_t limit) {
 bool Impl::evict_from(Worker::State& worker, Client& client) {
   const uint64_t own_age = segments.oldest_age(client.owner, Kind::kEphemeral);
   if (client.usage.scoped_bytes != 0 && drop_scoped(worker, client, own_age) != 0) return true;
-  if (own_age != ~uint64_t{0}) {
+  if (own_age != kAnyAge) {
     if (Segment* segment = segments.take_oldest(client.owner, Kind::kEphemeral))
       if (drop_segment(worker, *segment) != 0) return true;
   }
-  if (client.usage.scoped_bytes != 0 && drop_scoped(worker, client, ~uint64_t{0}) != 0) return true;
+  if (client.usage.scoped_bytes != 0 && drop_scoped(worker, client, kAnyAge) != 0) return true;
   return client.usage.pages[0] != 0 && drop_same_filled(client, kSlicePages) != 0;
 }
 
@@ -342,6 +361,10 @@ bool Impl::make_room(Worker::State& worker) {
   if (evict_some(worker)) return true;
   return compress_some(worker, Tier::kRaw, ~uint64_t{0}, &blocks_done) ||
          clean_some(worker, &blocks_done);
+}
+
+bool Impl::make_room_under_cap(Worker::State& worker, Client& client) {
+  return reclaim_pending(4 * kSlicePages) || evict_from(worker, client);
 }
 
 // ---- Background ----

@@ -22,9 +22,9 @@ bool is_sparse(const Segment& s) {
   return uint64_t{s.live_bytes} * 4 < uint64_t{s.size_bytes()} * 3;
 }
 
-struct CompareAge {
-  bool operator()(uint64_t age, const Segment& s) const { return age < s.age; }
-  bool operator()(const Segment& s, uint64_t age) const { return s.age < age; }
+struct CompareRank {
+  bool operator()(const EvictionRank& r, const Segment& s) const { return r < rank_of(s); }
+  bool operator()(const Segment& s, const EvictionRank& r) const { return rank_of(s) < r; }
 };
 
 uint32_t blocks_for(uint32_t bytes) {
@@ -249,14 +249,15 @@ uint64_t SegmentStore::oldest_age(Owner& owner, Kind kind) {
   return age;
 }
 
-std::optional<uint64_t> SegmentStore::contents_after(Owner& owner, Kind kind, uint64_t age,
-                                                     std::vector<Handle>& out) {
+std::optional<EvictionRank> SegmentStore::contents_after(Owner& owner, Kind kind,
+                                                         EvictionRank rank,
+                                                         std::vector<Handle>& out) {
   const std::lock_guard lock(owner.lock);
   auto& of_kind = owner.of(kind);
-  const auto next = of_kind.by_age.upper_bound(age, CompareAge{});
+  const auto next = of_kind.by_age.upper_bound(rank, CompareRank{});
   if (next == of_kind.by_age.end()) return std::nullopt;
   out.assign(next->contents.begin(), next->contents.end());
-  return next->age;
+  return rank_of(*next);
 }
 
 }  // namespace tmem::store

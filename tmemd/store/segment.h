@@ -59,10 +59,18 @@ struct Segment {
   }
 };
 
-struct ByAge {
-  bool operator()(const Segment& a, const Segment& b) const { return a.age < b.age; }
+// Order of eviction. Ages repeat, as contents that move on keep theirs.
+struct EvictionRank {
+  uint64_t age = 0;
+  uint32_t block = 0;
+  auto operator<=>(const EvictionRank&) const = default;
 };
-using AgeSet = boost::intrusive::multiset<
+inline EvictionRank rank_of(const Segment& s) { return {s.age, s.first_block}; }
+
+struct ByAge {
+  bool operator()(const Segment& a, const Segment& b) const { return rank_of(a) < rank_of(b); }
+};
+using AgeSet = boost::intrusive::set<
     Segment,
     boost::intrusive::member_hook<Segment, boost::intrusive::set_member_hook<>, &Segment::age_hook>,
     boost::intrusive::compare<ByAge>>;
@@ -140,10 +148,10 @@ class SegmentStore {
   uint32_t live_bytes(Segment& segment);
   // The age of the oldest segment of an owner, open ones included; ~0 if it has none.
   uint64_t oldest_age(Owner& owner, Kind kind);
-  // Copies the contents list of the first sealed segment that is younger than `age` to `out` and
-  // returns its age; nullopt if there is none.
-  std::optional<uint64_t> contents_after(Owner& owner, Kind kind, uint64_t age,
-                                         std::vector<Handle>& out);
+  // Copies the contents list of the first sealed segment behind `rank` to `out` and returns its
+  // rank; nullopt if there is none.
+  std::optional<EvictionRank> contents_after(Owner& owner, Kind kind, EvictionRank rank,
+                                             std::vector<Handle>& out);
 
   Segment& segment_at(uint64_t offset_bytes);
   Owner& owner_of(const Location& l) { return *segment_at(l.offset_bytes).owner; }

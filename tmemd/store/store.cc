@@ -121,7 +121,7 @@ void Impl::destroy_pool_of(Client& client, uint32_t pool, bool recreate) {
   if (TMEM_MUTATED(kSkipFlushPool) && recreate) return;
   p.state.store(state.generation == 0 ? 0 : state.pack(), std::memory_order_release);
   // An operation that resolved the old state does nothing once it has its shard's lock.
-  add_pending(client.shared_from_this(), pool, pool);
+  add_flushed(client.shared_from_this(), pool);
 }
 
 Status Store::flush_pool(Client& client, PoolId pool) {
@@ -162,7 +162,7 @@ void Store::remove_client(Client& client) {
       pool.state.store(0, std::memory_order_release);
     }
   }
-  impl_->add_pending(client.shared_from_this(), 0, kPoolsMax - 1);
+  impl_->add_removed(client.shared_from_this());
   for (Client* shared : left)
     if (impl_->registry.leave_shared(*shared)) remove_client(*shared);
 }
@@ -374,7 +374,7 @@ Status Store::flush_object(Client& client, PoolId pool, const ObjectId& id) {
     }
     shard.detach(*object);
   }
-  impl.add_pending(target->home.shared_from_this(), target->pool, target->pool);
+  impl.add_flushed(target->home.shared_from_this(), target->pool);
   client.add(0, Counter::kFlushesFound, 1);
   return Status::kOk;
 }
