@@ -9,6 +9,8 @@
 #include <string>
 #include <system_error>
 
+#include "tmemd/transport/thread_signals.h"
+
 namespace tmem::transport {
 namespace {
 
@@ -48,6 +50,7 @@ void Maintenance::kick() {
 }
 
 void Maintenance::loop() {
+  block_signals_in_this_thread();
   // On Linux this sets the priority of the calling thread only. Without the right to do so the
   // work is done at normal priority.
   (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLowestPriority);

@@ -10,6 +10,8 @@
 #include <array>
 #include <string>
 
+#include "tmemd/transport/thread_signals.h"
+
 namespace tmem::transport {
 namespace {
 
@@ -109,6 +111,7 @@ uint64_t WorkerThread::cpu_ns() const {
 }
 
 void WorkerThread::loop() {
+  block_signals_in_this_thread();
   while (true) {
     if (has_commands_.load(std::memory_order_acquire) && !apply_commands()) return;
     if (ready_.empty()) {

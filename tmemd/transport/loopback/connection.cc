@@ -15,7 +15,7 @@ namespace tmem::transport {
 void PipeDoorbell::ring() {
   const char byte = 0;
   // EAGAIN: the pipe is full, so the client has a wake-up to see. EPIPE: it is gone (SIGPIPE is
-  // ignored by the daemon), the socket tells the server.
+  // blocked in our threads); the socket tells the server.
   const ssize_t written = ::write(write_end_.get(), &byte, 1);
   (void)written;
 }

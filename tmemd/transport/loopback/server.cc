@@ -2,7 +2,6 @@
 #include "tmemd/transport/loopback/server.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -13,6 +12,8 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+
+#include "tmemd/transport/thread_signals.h"
 
 namespace tmem::transport {
 namespace {
@@ -125,6 +126,7 @@ Result<void> LoopbackServer::watch(int fd, PeerId id) const {
 }
 
 void LoopbackServer::loop() {
+  block_signals_in_this_thread();
   while (true) {
     std::array<epoll_event, kEventsPerWait> events;
     const int count = epoll_wait(epoll_.get(), events.data(), kEventsPerWait, timeout_ms());
@@ -222,7 +224,7 @@ void LoopbackServer::handle_close_requests() {
   }
   for (const CloseRequest& request : requests) {
     const auto found = peers_.find(request.peer);
-    if (found == peers_.end()) continue;
+    if (found == peers_.end() || found->second.connection == nullptr) continue;
     if (request.reason != CloseReason::kDetached)
       options_.log("client '" + found->second.connection->grant().name +
                    "' is disconnected: " + std::string(to_string(request.reason)));
