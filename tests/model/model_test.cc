@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "tests/model/ring_subject.h"
 #include "tests/model/rng.h"
 #include "tests/model/run.h"
 
@@ -73,6 +74,7 @@ RunResult run_one(const Arguments& arguments, uint64_t seed, Regime regime) {
   options.seed = seed;
   options.regime = regime;
   options.ops = arguments.run_ops;
+  if (arguments.mode == "ring") options.subject = tmem::model::make_ring_subject;
   options.background = arguments.background && regime == Regime::kAmple;
   (void)std::printf("run %llu %s", static_cast<unsigned long long>(seed), name);
   (void)std::fflush(stdout);

@@ -70,6 +70,10 @@ uint64_t ReferenceStore::pages(const Client& client, Kind kind) {
   return sum;
 }
 
+uint64_t ReferenceStore::counted(const Client& client) {
+  return pages(client, Kind::kPersistent) + pages(client, Kind::kEphemeral) + client.dying;
+}
+
 uint64_t ReferenceStore::pages(uint32_t client, Kind kind) const {
   return pages(clients_[client], kind);
 }
@@ -116,6 +120,7 @@ Verdict ReferenceStore::create_pool(const Operation& op, Status status) {
 // The pages of a shared pool may stay for its other members.
 void ReferenceStore::leave(Client& client, uint32_t pool) {
   const auto it = client.pools.find(pool);
+  if (!it->second->spec.shared) client.dying += it->second->pages;
   --it->second->members;
   it->second->evicted_at = tick_;
   client.pools.erase(it);
@@ -130,6 +135,7 @@ Verdict ReferenceStore::destroy_pool(const Operation& op, Status status) {
 Verdict ReferenceStore::flush_pool(const Operation& op, Status status) {
   Pool* pool = find(op);
   if (pool == nullptr) return expect(Status::kNoSuchPool, status);
+  if (!pool->spec.shared) clients_[op.client].dying += pool->pages;
   pool->objects.clear();
   pool->pages = 0;
   return expect(Status::kOk, status);
@@ -137,8 +143,8 @@ Verdict ReferenceStore::flush_pool(const Operation& op, Status status) {
 
 // Whether a put may be answered kNoSpace.
 bool ReferenceStore::may_refuse(const Client& client, const Pool& pool, bool overwrite) const {
-  const uint64_t persistent = pages(client, Kind::kPersistent) + 1;
-  const uint64_t held = persistent + pages(client, Kind::kEphemeral) - (overwrite ? 1 : 0);
+  const uint64_t persistent = pages(client, Kind::kPersistent) + client.dying + 1;
+  const uint64_t held = counted(client) + (overwrite ? 0 : 1);
   if (!pool.spec.shared && held > client.settings.cap_pages) return true;
   if (regime_ == Regime::kAmple) return false;
   if (pool.spec.kind == Kind::kEphemeral) return true;
@@ -171,8 +177,7 @@ Verdict ReferenceStore::put(const Operation& op, Status status) {
   Page& page = pool->objects[op.key.object.word][op.key.index];
   if (old == nullptr) ++pool->pages;
   page = {op.content, tick_};
-  const uint64_t held = pages(client, Kind::kPersistent) + pages(client, Kind::kEphemeral);
-  if (!pool->spec.shared && held > client.settings.cap_pages) {
+  if (!pool->spec.shared && counted(client) > client.settings.cap_pages) {
     may_evict(client);
     page.alive_at = tick_ + 1;  // a page is not evicted by its own put
   }
@@ -213,6 +218,7 @@ Verdict ReferenceStore::flush_object(const Operation& op, Status status) {
   const bool some_must_be = std::ranges::any_of(object->second, [&](const auto& entry) {
     return presence(*pool, &entry.second) == Presence::kYes;
   });
+  if (!pool->spec.shared) clients_[op.client].dying += object->second.size();
   pool->pages -= object->second.size();
   pool->objects.erase(object);
   if (!some_must_be && status == Status::kMiss) return {};
@@ -233,8 +239,11 @@ void ReferenceStore::remove_client(uint32_t client) {
 void ReferenceStore::configure(uint32_t client, const store::ClientSettings& settings) {
   Client& changed = clients_[client];
   changed.settings = settings;
-  if (pages(changed, Kind::kPersistent) + pages(changed, Kind::kEphemeral) > settings.cap_pages)
-    may_evict(changed);
+  if (counted(changed) > settings.cap_pages) may_evict(changed);
+}
+
+void ReferenceStore::settled() {
+  for (Client& client : clients_) client.dying = 0;
 }
 
 void ReferenceStore::authorise(const Operation& op) {

@@ -51,6 +51,9 @@ class ReferenceStore {
   // All private ephemeral pages of the client are gone. `dropped`: what the store says it dropped.
   Verdict evict_client(uint32_t client, uint64_t dropped);
 
+  // All background work that was due is done: nothing flushed is counted any more.
+  void settled();
+
   // ---- What is known ----
   bool alive(uint32_t client) const { return clients_[client].alive; }
   const store::ClientSettings& settings(uint32_t client) const { return clients_[client].settings; }
@@ -78,6 +81,9 @@ class ReferenceStore {
   struct Client {
     bool alive = false;
     store::ClientSettings settings;
+    // Pages that flushes of objects and pools took and that may still count against the cap and
+    // the guarantee, until settled().
+    uint64_t dying = 0;
     std::map<uint32_t, std::shared_ptr<Pool>> pools;  // shared ones are owned by all members
   };
   enum class Presence : uint8_t { kNo, kMaybe, kYes };
@@ -90,6 +96,8 @@ class ReferenceStore {
   bool may_refuse(const Client& client, const Pool& pool, bool overwrite) const;
   void may_evict(Client& client);
   static uint64_t pages(const Client& client, store::Kind kind);
+  // Of both kinds, with those that are dying.
+  static uint64_t counted(const Client& client);
 
   const Regime regime_;
   const Contents& contents_;

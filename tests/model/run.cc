@@ -292,7 +292,6 @@ void Run::administer(const Operation& op) {
     case OpKind::kRemoveClient:
       if (!reference_.alive(op.client)) break;
       subject_->disconnect(op.client);
-      store_->remove_client(*ref);
       reference_.remove_client(op.client);
       break;
     case OpKind::kConfigure:
@@ -344,14 +343,15 @@ void Run::add_client(const Operation& op) {
   const store::ClientSettings settings = shape_.settings_of(op.settings);
   const store::ClientIdentity identity = {client_uuid(op.client), DomId{op.client},
                                           "client" + std::to_string(op.client)};
-  auto ref = store_->add_client(identity, settings);
   if (reference_.alive(op.client)) {
-    if (ref) fail("a second client with the uuid of a live one was added", op);
+    if (store_->add_client(identity, settings))
+      fail("a second client with the uuid of a live one was added", op);
     return;
   }
+  auto ref = subject_->connect(op.client, identity, settings);
   if (!ref) {
     drain();
-    ref = store_->add_client(identity, settings);
+    ref = subject_->connect(op.client, identity, settings);
   }
   if (!ref) {
     if (must_fit(op.client, settings)) fail("add_client: " + ref.error().message, op);
@@ -361,8 +361,6 @@ void Run::add_client(const Operation& op) {
   reference_.add_client(op.client, settings);
   tally_[op.client] = {};
   cap_holds_[op.client] = true;
-  if (auto connected = subject_->connect(op.client, *ref); !connected)
-    fail("connect: " + connected.error().message, op);
 }
 
 void Run::configure(const Operation& op) {
@@ -386,6 +384,7 @@ void Run::drain() {
   int calls = 0;
   while (store_->maintain(worker_, 64) && calls < kBound) ++calls;
   if (calls == kBound) fail("maintain() finds work for ever");
+  reference_.settled();
   cap_holds_.fill(true);
   budget_holds_ = true;
 }

@@ -18,12 +18,14 @@ class StoreSubject final : public Subject {
   StoreSubject(store::Store& store, const Contents& contents)
       : store_(store), contents_(contents) {}
 
-  Result<void> connect(uint32_t client, store::ClientRef ref) override {
-    clients_[client] = std::move(ref);
-    return {};
+  Result<store::ClientRef> connect(uint32_t client, const store::ClientIdentity& identity,
+                                   const store::ClientSettings& settings) override {
+    TMEM_TRY(store::ClientRef ref, store_.add_client(identity, settings));
+    clients_[client] = ref;
+    return ref;
   }
   // Keeps the reference: operations on it must answer kNoSuchPool.
-  void disconnect(uint32_t /*client*/) override {}
+  void disconnect(uint32_t client) override { store_.remove_client(*clients_[client]); }
 
   void run(std::span<const Operation> ops, const Judge& judge) override {
     for (const Operation& op : ops) {

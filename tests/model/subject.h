@@ -20,9 +20,10 @@ using Judge = std::function<bool(const Operation& op, store::Status status, stor
 class Subject {
  public:
   virtual ~Subject() = default;
-  // Client `client` (0 .. kClientsMax-1) is `ref` from now on.
-  virtual Result<void> connect(uint32_t client, store::ClientRef ref) = 0;
-  // The operations of clients that are not connected are to be answered kNoSuchPool.
+  // Makes `client` (0 .. kClientsMax-1) a client of the store.
+  virtual Result<store::ClientRef> connect(uint32_t client, const store::ClientIdentity& identity,
+                                           const store::ClientSettings& settings) = 0;
+  // Ends the client. Operations that are run for it later are to be answered kNoSuchPool.
   virtual void disconnect(uint32_t client) = 0;
   // Runs the operations, all of them answered on return; those of one key in the order given.
   virtual void run(std::span<const Operation> ops, const Judge& judge) = 0;
