@@ -113,7 +113,7 @@ class Client : public std::enable_shared_from_this<Client> {
   // Settings. The copy under the mutex is complete; the atomics are what the data path reads.
   mutable std::mutex mutex;
   ClientSettings settings;
-  std::set<std::shared_ptr<Client>> homes;        // shared pools it ever joined: kept alive
+  std::set<std::shared_ptr<Client>> homes;            // shared pools it ever joined: kept alive
   std::map<const Owner*, EvictionRank> scope_cursor;  // up to where scope segments were evicted
   bool removed = false;
   uint32_t members = 0;  // of a shared pool; under the registry's mutex

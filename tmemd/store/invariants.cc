@@ -78,6 +78,7 @@ void check_owner(Owner& owner, Sums& sums) {
       sums.expect(sums.live_bytes[&s] == s.live_bytes, "a segment's live bytes are wrong");
     };
     for (const Segment& s : of_kind.by_age) add(s);
+    for (const Segment& s : of_kind.busy) add(s);
     for (const Segment* s : of_kind.open)
       if (s != nullptr) add(*s);
     sums.expect(size_bytes == of_kind.size_bytes, "an owner's segment bytes are wrong");

@@ -13,7 +13,7 @@ namespace {
 constexpr uint32_t kSlicePages = 64;  // freed under one hold of a shard's lock
 constexpr uint64_t kHolesShare = 8;   // cleaning starts when 1/8 of the segments is holes
 constexpr uint64_t kAnyAge = ~uint64_t{0};
-constexpr unsigned kEvictTries = 4;   // victims tried before the globally oldest
+constexpr unsigned kEvictTries = 4;  // victims tried before the globally oldest
 
 }  // namespace
 
@@ -215,7 +215,7 @@ bool Impl::evict_from(Worker::State& worker, Client& client) {
 
 bool Impl::evict_globally_oldest(Worker::State& worker) {
   Owner* oldest = nullptr;
-  uint64_t age = ~uint64_t{0};
+  uint64_t age = kAnyAge;
   for (Owner* owner : owners()) {
     const uint64_t of_owner = segments.oldest_age(*owner, Kind::kEphemeral);
     if (of_owner < age) {
@@ -297,8 +297,8 @@ bool Impl::compress_some(Worker::State& worker, Tier from, uint64_t put_before_m
             [](const Candidate& a, const Candidate& b) { return a.bytes > b.bytes; });
   for (const Candidate& c : candidates) {
     Segment* segment = segments.take_from_tier(*c.owner, c.kind, from, put_before_ms);
-    if (segment == nullptr && put_before_ms == ~uint64_t{0}) {
-      segments.seal(*c.owner, c.kind, from, ~uint64_t{0});
+    if (segment == nullptr && put_before_ms == kAnyAge) {
+      segments.seal(*c.owner, c.kind, from, kAnyAge);
       segment = segments.take_from_tier(*c.owner, c.kind, from, put_before_ms);
     }
     if (segment == nullptr) continue;
@@ -356,10 +356,10 @@ bool Impl::best_effort_fits() const {
 bool Impl::make_room(Worker::State& worker) {
   unsigned blocks_done = 0;
   if (reclaim_pending(4 * kSlicePages)) return true;
-  if (nursery_full() && compress_some(worker, Tier::kRaw, ~uint64_t{0}, &blocks_done)) return true;
+  if (nursery_full() && compress_some(worker, Tier::kRaw, kAnyAge, &blocks_done)) return true;
   if (too_many_holes() && clean_some(worker, &blocks_done)) return true;
   if (evict_some(worker)) return true;
-  return compress_some(worker, Tier::kRaw, ~uint64_t{0}, &blocks_done) ||
+  return compress_some(worker, Tier::kRaw, kAnyAge, &blocks_done) ||
          clean_some(worker, &blocks_done);
 }
 
@@ -391,11 +391,10 @@ bool Impl::maintain_once(Worker::State& worker, unsigned* blocks_done) {
     return true;
   }
   if (blocks.used_bytes() + blocks.reserve_bytes() > blocks.budget_bytes()) {
-    const uint64_t before = blocks.used_bytes();
     *blocks_done += 16;
-    if (make_room(worker) && blocks.used_bytes() < before) return true;
+    if (make_room(worker)) return true;
   }
-  if (nursery_full() && compress_some(worker, Tier::kRaw, ~uint64_t{0}, blocks_done)) return true;
+  if (nursery_full() && compress_some(worker, Tier::kRaw, kAnyAge, blocks_done)) return true;
   if (now_ms >= options.lz4_after_ms &&
       compress_some(worker, Tier::kRaw, now_ms - options.lz4_after_ms, blocks_done))
     return true;

@@ -150,6 +150,7 @@ void SegmentStore::unlist(Segment& segment) {
 void SegmentStore::make_busy(Segment& segment) {
   unlist(segment);
   segment.state = SegmentState::kBusy;
+  segment.owner->of(segment.kind).busy.push_back(segment);
 }
 
 void SegmentStore::free_segment(Segment& segment) {
@@ -221,6 +222,8 @@ Segment* SegmentStore::take_sparse(Owner& owner, Kind kind) {
 void SegmentStore::put_back(Segment& segment, Tier tier) {
   const std::lock_guard lock(segment.owner->lock);
   TMEM_ASSERT(segment.state == SegmentState::kBusy);
+  auto& busy = segment.owner->of(segment.kind).busy;
+  busy.erase(busy.iterator_to(segment));
   if (segment.live_bytes == 0) {
     free_segment(segment);
     return;
@@ -249,8 +252,7 @@ uint64_t SegmentStore::oldest_age(Owner& owner, Kind kind) {
   return age;
 }
 
-std::optional<EvictionRank> SegmentStore::contents_after(Owner& owner, Kind kind,
-                                                         EvictionRank rank,
+std::optional<EvictionRank> SegmentStore::contents_after(Owner& owner, Kind kind, EvictionRank rank,
                                                          std::vector<Handle>& out) {
   const std::lock_guard lock(owner.lock);
   auto& of_kind = owner.of(kind);

@@ -65,7 +65,9 @@ struct EvictionRank {
   uint32_t block = 0;
   auto operator<=>(const EvictionRank&) const = default;
 };
-inline EvictionRank rank_of(const Segment& s) { return {s.age, s.first_block}; }
+inline EvictionRank rank_of(const Segment& s) {
+  return {s.age, s.first_block};
+}
 
 struct ByAge {
   bool operator()(const Segment& a, const Segment& b) const { return rank_of(a) < rank_of(b); }
@@ -109,6 +111,7 @@ struct Owner {
     for (PerKind& k : kinds) {
       k.sparse.clear();
       for (TierList& list : k.by_tier) list.clear();
+      k.busy.clear();
       k.by_age.clear();
     }
   }

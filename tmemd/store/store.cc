@@ -184,25 +184,23 @@ struct Put {
 
 enum class Attempt { kDone, kNeedsMemory, kNeedsCap, kFrozen, kNoPool };
 
-// Makes the page's record show its bytes.
-bool fill_record(Impl& impl, const Put& put, const Impl::Target& t, Handle page) {
+// Makes the page's record show its bytes. Returns how, for the client's counters; nothing without
+// memory.
+std::optional<Counter> fill_record(Impl& impl, const Put& put, const Impl::Target& t, Handle page) {
   PageRecord& record = impl.tables.page(page);
   if (put.fill) {
     record.fill_low = static_cast<uint32_t>(*put.fill);
     record.fill_high =
         TMEM_MUTATED(kSameFilledTruncated) ? 0 : static_cast<uint32_t>(*put.fill >> 32);
     record.state = static_cast<uint32_t>(PageState::kSameFilled);
-    impl.count(put.worker, put.client, Counter::kPutsSameFilled);
-    return true;
+    return Counter::kPutsSameFilled;
   }
   const auto linked = impl.contents.link(
       put.worker, {page, t.home, t.home.dedup_owner.load(std::memory_order_relaxed), t.state.kind,
                    put.page, put.fingerprint, put.now_ms});
-  if (linked == ContentStore::Linked::kNoMemory) return false;
+  if (linked == ContentStore::Linked::kNoMemory) return std::nullopt;
   record.state = static_cast<uint32_t>(PageState::kContent);
-  if (linked == ContentStore::Linked::kDuplicate)
-    impl.count(put.worker, put.client, Counter::kPutsDuplicate);
-  return true;
+  return linked == ContentStore::Linked::kDuplicate ? Counter::kPutsDuplicate : Counter::kPutsOk;
 }
 
 // Stores a new record for the key, in place of `old` if there is one. All or nothing.
@@ -211,7 +209,8 @@ bool store_page(Impl& impl, const Put& put, const Impl::Target& t, KeyShard& sha
   const uint32_t sequence = old != 0 ? impl.tables.page(old).sequence + 1 : 0;
   const Handle page = shard.make_record(object, put.key.index, sequence);
   if (page == 0) return false;
-  if (!fill_record(impl, put, t, page)) {
+  const auto how = fill_record(impl, put, t, page);
+  if (!how) {
     shard.free_record(page);
     return false;
   }
@@ -219,13 +218,13 @@ bool store_page(Impl& impl, const Put& put, const Impl::Target& t, KeyShard& sha
     shard.drop_page(page);
     return false;
   }
+  if (*how != Counter::kPutsOk) impl.count(put.worker, put.client, *how);
   if (old != 0) {
-    if (!TMEM_MUTATED(kOverwriteKeepsOld)) {
-      shard.drop_page(old);
-    } else {
+    if (TMEM_MUTATED(kOverwriteKeepsOld)) {
       (void)shard.set_page(object, put.key.index, old);
-      shard.drop_page(page);
+      old = page;
     }
+    shard.drop_page(old);
     impl.count(put.worker, put.client, Counter::kPutsReplaced);
     return true;
   }
