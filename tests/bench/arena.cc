@@ -76,7 +76,8 @@ Result<void> bench_metadata(const Context& context) {
   TMEM_TRY(const auto client, test->add_client("guest", store::Kind::kEphemeral));
   Buffer page(kPageBytes);
   for (uint64_t i = 0; i < pages; ++i) {
-    std::memcpy(page.bytes().data(), &i, sizeof i);  // all different, all tiny when compressed
+    const uint64_t word = i + 1;  // all different, all tiny when compressed, none zero
+    std::memcpy(page.bytes().data(), &word, sizeof word);
     TMEM_CHECK(test->put(*client, key_of(i), page.page(0)));
     if (i % 4096 == 4095) TMEM_CHECK(test->age());
   }

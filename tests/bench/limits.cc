@@ -33,9 +33,11 @@ Result<void> persistent_priority(const Context& context) {
   TMEM_TRY(const auto guest, test->add_client("guest", store::Kind::kPersistent, settings));
   Buffer page(kPageBytes);
   const uint64_t hog_pages = kBudgetBytes / kPageBytes * 3 / 2;
+  uint64_t refused = 0;
   for (uint64_t i = 0; i < hog_pages; ++i) {
     make_noise(page, i);
-    TMEM_CHECK(test->put(*hog, key_of(i), page.page(0)));
+    refused +=
+        test->store().put(test->worker(), *hog, key_of(i), page.page(0)) != store::Status::kOk;
   }
   uint64_t tried = 0;
   uint64_t accepted = 0;
@@ -52,6 +54,9 @@ Result<void> persistent_priority(const Context& context) {
   context.report.add({"persistent-priority", "-", static_cast<double>(accepted),
                       static_cast<double>(tried), "puts", Goal{1.0, Better::kHigher},
                       "persistent puts within the guarantee accepted : tried, pool full"});
+  context.report.add({"ephemeral-refused", "-", static_cast<double>(refused),
+                      static_cast<double>(hog_pages), "puts", Goal{0.0, Better::kLower},
+                      "ephemeral puts refused while the pool fills up and beyond : tried"});
   return {};
 }
 
@@ -78,7 +83,8 @@ Result<void> cap(const Context& context) {
 }  // namespace
 
 Result<void> bench_limits(const Context& context) {
-  if (context.report.wants("persistent-priority")) TMEM_CHECK(persistent_priority(context));
+  if (context.report.wants("persistent-priority") || context.report.wants("ephemeral-refused"))
+    TMEM_CHECK(persistent_priority(context));
   if (context.report.wants("cap")) TMEM_CHECK(cap(context));
   return {};
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // tmem-bench: the store's costs and density, each beside its reference, in one program.
 #include <fmt/core.h>
+#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <array>
@@ -88,6 +89,9 @@ std::optional<int> parse(int argc, char** argv, CommandLine& line) {
 }  // namespace tmem::bench
 
 int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): only for lack of memory
+  // glibc would otherwise raise the threshold as the corpora come and go, and then serve large
+  // zeroed arrays from touched memory: the growth of this process would depend on what ran before.
+  (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   tmem::bench::CommandLine line;
   if (const auto status = parse(argc, argv, line)) return *status;
   const auto done = line.compare.empty()
