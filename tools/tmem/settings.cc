@@ -10,6 +10,7 @@
 namespace tmem::cli {
 namespace {
 
+constexpr uint64_t kWeightMax = 1'000'000;
 constexpr const char* kNoTarget = "say which client, or -a for all";
 
 struct SetOptions {
@@ -58,6 +59,7 @@ void add_set(CLI::App& app, const Globals& globals, Chosen& chosen) {
   auto options = std::make_shared<SetOptions>();
   add_target(*verb, options->target, "all connected clients");
   verb->add_option("-w,--weight", options->weight, "share of the ephemeral memory; 0: leftovers")
+      ->check(CLI::Range(uint64_t{0}, kWeightMax))
       ->type_name("WEIGHT");
   verb->add_option("-c,--cap", options->cap, "most it may hold, before dedup; none: no cap")
       ->type_name("SIZE");

@@ -76,6 +76,7 @@ void add_top(CLI::App& app, const Globals& globals, Chosen& chosen) {
       ->type_name("SECONDS");
   verb->add_flag("-b,--batch", options->batch, "plain text, for files and pipes");
   verb->add_option("-i,--iterations", options->iterations, "refreshes before it ends; 0: no end")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 62))
       ->type_name("N");
   verb->add_option("-o,--order", *sort_key, "key of the column to sort by")->type_name("KEY");
   verb->add_flag("-r,--reverse", options->order.ascending, "smallest first");
