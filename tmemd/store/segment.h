@@ -89,6 +89,7 @@ struct Owner {
     AgeSet by_age;                         // all sealed ones, oldest first
     std::array<TierList, kTiers> by_tier;  // the same, in order of sealing
     SparseList sparse;                     // sealed ones with many holes
+    TierList busy;                         // taken out
     std::atomic<uint64_t> size_bytes{0};   // of all its segments
     std::atomic<uint64_t> live_bytes{0};   // of live contents in them
     std::atomic<uint64_t> raw_bytes{0};    // sizes of its raw segments
