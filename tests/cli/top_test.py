@@ -153,7 +153,7 @@ class TopTest(unittest.TestCase):
     def test_scrolling(self):
         top = self.top("-d", "60", "-o", "i", "-r", rows=6)
         self.assertEqual(self.names(top.wait_for(r"^beta ")), ["alpha", "beta"])
-        top.press("\x1b[B")
+        top.press("\x1bOB")
         self.assertEqual(self.names(top.wait_for(r"^gamma ")), ["beta", "gamma"])
 
     def test_daemon_ends_and_comes_back(self):
