@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "tests/model/client_subject.h"
 #include "tests/model/ring_subject.h"
 #include "tests/model/rng.h"
 #include "tests/model/run.h"
@@ -19,7 +20,7 @@ using tmem::model::RunOptions;
 using tmem::model::RunResult;
 
 constexpr std::string_view kUsage =
-    "usage: model_test [--seed N] [--ops N] [--run-ops N] [--mode store|ring]\n"
+    "usage: model_test [--seed N] [--ops N] [--run-ops N] [--mode store|ring|client]\n"
     "                  [--regime ample|tight|both] [--background] [--run SEED]\n"
     "  --ops      operations in total (1000000), in runs of --run-ops (50000)\n"
     "  --run      one run with this very seed, as a difference names it; give the regime too\n"
@@ -63,7 +64,7 @@ bool parse(int argc, char** argv, Arguments& arguments) {
       return false;
     }
   }
-  return (arguments.mode == "store" || arguments.mode == "ring") &&
+  return (arguments.mode == "store" || arguments.mode == "ring" || arguments.mode == "client") &&
          (arguments.regime == "ample" || arguments.regime == "tight" || arguments.regime == "both");
 }
 
@@ -75,6 +76,10 @@ RunResult run_one(const Arguments& arguments, uint64_t seed, Regime regime) {
   options.regime = regime;
   options.ops = arguments.run_ops;
   if (arguments.mode == "ring") options.subject = tmem::model::make_ring_subject;
+  if (arguments.mode == "client") {
+    options.subject = tmem::model::make_client_subject;
+    options.in_order = false;
+  }
   options.background = arguments.background && regime == Regime::kAmple;
   (void)std::printf("run %llu %s", static_cast<unsigned long long>(seed), name);
   (void)std::fflush(stdout);

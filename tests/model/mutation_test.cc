@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/model/client_subject.h"
 #include "tests/model/ring_subject.h"
 #include "tests/model/rng.h"
 #include "tests/model/run.h"
@@ -30,7 +31,7 @@ namespace {
 
 using tmem::Mutation;
 
-enum class Layer : uint8_t { kStore, kRing };
+enum class Layer : uint8_t { kStore, kRing, kClient };
 
 struct Fault {
   Mutation mutation;
@@ -41,6 +42,7 @@ struct Fault {
 constexpr std::array kFaults = {
     Fault{Mutation::kNone, "none", Layer::kStore},
     Fault{Mutation::kNone, "none, ring", Layer::kRing},
+    Fault{Mutation::kNone, "none, client", Layer::kClient},
     Fault{Mutation::kSkipFlushPage, "skip-flush-page", Layer::kStore},
     Fault{Mutation::kSkipFlushObject, "skip-flush-object", Layer::kStore},
     Fault{Mutation::kSkipFlushPool, "skip-flush-pool", Layer::kStore},
@@ -69,6 +71,7 @@ constexpr std::array kFaults = {
     Fault{Mutation::kRequestSkipped, "request-skipped", Layer::kRing},
     Fault{Mutation::kRequestRunTwice, "request-run-twice", Layer::kRing},
     Fault{Mutation::kStaleEpochAccepted, "stale-epoch-accepted", Layer::kRing},
+    Fault{Mutation::kKeyOnTwoQueues, "key-on-two-queues", Layer::kClient},
 };
 
 constexpr uint64_t kOpsMax = 1'000'000;
@@ -94,6 +97,10 @@ Finding hunt(const Fault& fault, uint64_t seed, uint64_t ops_max) {
     options.background = i % 3 == 2;
     options.ops = kRunOps;
     if (fault.layer == Layer::kRing) options.subject = tmem::model::make_ring_subject;
+    if (fault.layer == Layer::kClient) {
+      options.subject = tmem::model::make_client_subject;
+      options.in_order = false;
+    }
     const tmem::model::RunResult result = tmem::model::run(options);
     finding.ops += result.ops;
     if (!result.difference) continue;

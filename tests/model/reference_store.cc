@@ -98,11 +98,13 @@ bool ReferenceStore::exact(uint32_t client) const {
 
 Verdict ReferenceStore::create_pool(const Operation& op, Status status) {
   Client& client = clients_[op.client];
+  const bool never = op.spec.shared && op.spec.kind == Kind::kPersistent;
+  if (!client.alive && never && status == Status::kRefused) return {};  // checked in either order
   if (!client.alive) return expect(Status::kNoSuchPool, status);
   if (const Pool* pool = find(op))
     return expect(pool->spec == op.spec ? Status::kOk : Status::kRefused, status);
-  const bool denied = op.spec.shared && (op.spec.kind == Kind::kPersistent ||
-                                         !authorised_[{op.spec.uuid, client_uuid(op.client)}]);
+  const bool denied =
+      never || (op.spec.shared && !authorised_[{op.spec.uuid, client_uuid(op.client)}]);
   if (denied) return expect(Status::kRefused, status);
   if (status != Status::kOk) return expected("ok", status);
   auto& place = client.pools[number(op.key.pool)];

@@ -15,6 +15,9 @@ struct RunOptions {
   Regime regime = Regime::kAmple;
   uint64_t ops = 50'000;
   SubjectFactory subject = make_store_subject;
+  // Whether the subject judges in the very order in which it ran the operations. If not, there
+  // are no caps: when they evict depends on that order.
+  bool in_order = true;
   // A thread that calls maintain() all the time, to move pages while they are used. Answers stay
   // exact in an ample store.
   bool background = false;

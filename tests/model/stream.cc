@@ -66,6 +66,12 @@ Shape Shape::draw(uint64_t seed, Regime regime) {
   shape.fresh_percent = rng.below(100);
   shape.textures = between(rng, 1, (1u << static_cast<uint32_t>(Texture::kCount)) - 1);
   shape.persistent_pools = rng.below(1u << kPrivatePools);
+  if (regime == Regime::kTight && rng.one_in(3)) {
+    // More persistent pages than fit, so that puts are refused, overwrites among them.
+    shape.persistent_pools = (1u << kPrivatePools) - 1;
+    shape.textures |= 1u << static_cast<uint32_t>(Texture::kRandom);
+    shape.fresh_percent = between(rng, 40, 100);
+  }
   shape.object_base = rng.one_in(2) ? 0 : rng.next();
   shape.index_shift = between(rng, 16, 31);
   shape.slices_max = 1u << between(rng, 0, 8);

@@ -29,6 +29,7 @@ class Subject {
   virtual void run(std::span<const Operation> ops, const Judge& judge) = 0;
 };
 
+// Null if it cannot be set up.
 using SubjectFactory = std::function<std::unique_ptr<Subject>(
     store::Store& store, const Contents& contents, const Shape& shape)>;
 
