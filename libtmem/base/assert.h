@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // TMEM_ASSERT: our own bug. On in every build. Must be unreachable from guest input.
-// TMEM_SLOW_ASSERT: the same for checks that cost more than the code they guard (debug, sanitizers).
+// TMEM_SLOW_ASSERT: the same for checks that cost more than the code they guard (debug,
+// sanitizers).
 #pragma once
 #include <cstdio>
 #include <cstdlib>

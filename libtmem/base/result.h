@@ -45,15 +45,15 @@ inline tl::unexpected<Error> fail_os(const std::string& what, int os_errno = err
 // TMEM_TRY(auto mapping, map_ring(ref));  -- declares `mapping` or returns the error.
 // Two statements on purpose (it declares a variable): never the body of an unbraced `if`.
 // NOLINTBEGIN(bugprone-macro-parentheses)
-#define TMEM_TRY(decl, expr)                                                           \
-  auto TMEM_CONCAT(try_, __LINE__) = (expr);                                           \
-  if (!TMEM_CONCAT(try_, __LINE__))                                                    \
-    return tl::make_unexpected(std::move(TMEM_CONCAT(try_, __LINE__)).error());        \
+#define TMEM_TRY(decl, expr)                                                    \
+  auto TMEM_CONCAT(try_, __LINE__) = (expr);                                    \
+  if (!TMEM_CONCAT(try_, __LINE__))                                             \
+    return tl::make_unexpected(std::move(TMEM_CONCAT(try_, __LINE__)).error()); \
   decl = *std::move(TMEM_CONCAT(try_, __LINE__))
 // TMEM_CHECK(connect(fd));  -- the same for Result<void>.
-#define TMEM_CHECK(expr)                                                               \
-  do {                                                                                 \
-    auto check_result = (expr);                                                        \
-    if (!check_result) return tl::make_unexpected(std::move(check_result).error());    \
+#define TMEM_CHECK(expr)                                                            \
+  do {                                                                              \
+    auto check_result = (expr);                                                     \
+    if (!check_result) return tl::make_unexpected(std::move(check_result).error()); \
   } while (false)
 // NOLINTEND(bugprone-macro-parentheses)

@@ -12,12 +12,16 @@ from lint import Case, is_cxx, main, project_files, text_of
 BASE = "libtmem/base/"
 WIRE = "libtmem/include/"
 STORE = "tmemd/store/"
+ABI = "libtmem/include/tmem/abi.h"
 
 # The longest matching prefix of a file's path decides; the values are prefixes of what it may
 # include of ours. Every folder may include itself.
 RULES = {
     "libtmem/include/": (),
-    "libtmem/base/": (WIRE,),
+    # C++ headers for our own programs, beside the C ones for everybody.
+    "libtmem/include/tmem/control.hpp": (BASE,),
+    "libtmem/include/tmem/text.hpp": (BASE,),
+    "libtmem/base/": (ABI, "libtmem/include/tmem/loopback.h"),
     "libtmem/": (BASE, WIRE, "libtmem/src/"),
     "libtmem/examples/": (WIRE,),
     "tmemd/store/": ("tmemd/memory/slot_provider.h", BASE),
@@ -27,7 +31,7 @@ RULES = {
     "tmemd/": ("tmemd/", "policy/", BASE, WIRE),
     "policy/": (BASE,),
     "tools/": ("libtmem/",),
-    "guest-kmod/": ("libtmem/include/tmem/abi.h",),
+    "guest-kmod/": (ABI,),
     "tests/": ("libtmem/", "tmemd/", "policy/", "tools/"),
 }
 XEN_HEADER = re.compile(r"^(xen/|xen\w*\.h$|xs\.h$|libxl)")
@@ -36,7 +40,6 @@ XEN_PLACES = re.compile(r"^(tmemd/transport/xen/|tmemd/memory/xen_)")
 PURE = ("tmemd/store/", "policy/")
 IMPURE = re.compile(r"^(sys/|unistd\.h|fcntl\.h|pthread\.h|thread$|chrono$|ctime$|time\.h|spdlog/|"
                     r"systemd/|iostream$|cstdio$|random$)")
-ABI = "libtmem/include/tmem/abi.h"
 ABI_MAY = {"stdint.h", "linux/types.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 
@@ -117,6 +120,9 @@ CASES = [
          ("ring.h",)),
     Case("policy sees the store, relatively", tree("policy/a.cc", '"../tmemd/store/store.h"'),
          ("store.h",)),
+    Case("the C library's header sees C++", tree("libtmem/include/tmem/tmem.h",
+                                                 '"libtmem/base/units.h"'), ("units.h",)),
+    Case("base sees the library", tree("libtmem/base/a.h", '"tmem/tmem.h"'), ("tmem.h",)),
     Case("base sees the daemon", tree("libtmem/base/a.h", '"tmemd/daemon.h"'), ("daemon.h",)),
     Case("a tool goes round libtmem", tree("tools/lab/a.cc", '"tmemd/store/store.h"'),
          ("store.h",)),

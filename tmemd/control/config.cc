@@ -139,7 +139,8 @@ void read_plain_sections(Section& root, Config& config, Problem& problem) {
   daemon.boolean("manual_clock", config.manual_clock);
   daemon.number("seed", config.seed, 0, uint64_t{1} << 62);
   if (config.seed != 0 && !config.manual_clock)
-    daemon.refuse("seed", "makes fingerprints predictable", "remove it, or add manual_clock = true");
+    daemon.refuse("seed", "makes fingerprints predictable",
+                  "remove it, or add manual_clock = true");
   daemon.finish();
 }
 
@@ -264,7 +265,8 @@ Result<Config> parse_config(std::string_view text, std::string_view file_name) {
   try {
     return read_config(text, file_name);
   } catch (const std::exception& error) {
-    return fail(Errc::kMalformed, std::string(file_name) + ": cannot be read: " + error.what());
+    return fail(Errc::kMalformed, std::string(file_name) + ": cannot be read: " + error.what() +
+                                      ", see docs/configuration.md for an example");
   }
 }
 

@@ -229,8 +229,9 @@ Result<json> Dispatcher::step(Args& args) {
   if (!milliseconds) args.refuse("ms", "write how far the clock moves");
   TMEM_CHECK(args.finish());
   if (!hooks_.step_clock)
-    return fail(Errc::kConflict, "this daemon's clock runs by itself; only one started with "
-                                 "manual_clock = true in [daemon] is moved by step");
+    return fail(Errc::kConflict,
+                "this daemon's clock runs by itself; only one started with "
+                "manual_clock = true in [daemon] is moved by step");
   hooks_.step_clock(*milliseconds);
   return to_json(store_.stats());
 }

@@ -18,7 +18,10 @@ namespace {
 class Memfd final : public SlotProvider {
  public:
   Memfd(int fd, std::byte* base, uint32_t slots_max, bool populate)
-      : fd_(fd), base_(base), slots_max_(slots_max), populate_(populate),
+      : fd_(fd),
+        base_(base),
+        slots_max_(slots_max),
+        populate_(populate),
         taken_((slots_max + 63) / 64) {}
   Memfd(const Memfd&) = delete;
   Memfd& operator=(const Memfd&) = delete;
@@ -34,8 +37,8 @@ class Memfd final : public SlotProvider {
     const std::lock_guard lock(mutex_);
     for (size_t w = 0; w < taken_.size(); ++w) {
       if (taken_[w] == ~uint64_t{0}) continue;
-      const uint32_t slot = static_cast<uint32_t>(w * 64) +
-                            static_cast<uint32_t>(std::countr_one(taken_[w]));
+      const uint32_t slot =
+          static_cast<uint32_t>(w * 64) + static_cast<uint32_t>(std::countr_one(taken_[w]));
       if (slot >= slots_max_) break;
       if (populate_ && fallocate(fd_, 0, offset_of(slot), kSlotBytes) != 0)
         return fail(Errc::kNoSpace, "the operating system has no memory for another slot");
@@ -56,9 +59,10 @@ class Memfd final : public SlotProvider {
   // A punched hole reads as zeroes and is zeroed by the kernel before anyone else gets the page.
   void discard(SlotId slot, size_t offset, size_t bytes) override {
     TMEM_ASSERT(offset + bytes <= kSlotBytes);
-    const int punched = fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                  offset_of(static_cast<uint32_t>(slot)) + static_cast<off_t>(offset),
-                                  static_cast<off_t>(bytes));
+    const int punched =
+        fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  offset_of(static_cast<uint32_t>(slot)) + static_cast<off_t>(offset),
+                  static_cast<off_t>(bytes));
     TMEM_ASSERT(punched == 0);
   }
 
