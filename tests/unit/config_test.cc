@@ -179,6 +179,7 @@ TEST_CASE("each mistake is refused with file, line, key and advice") {
       BadFile{"[[shared_pool]]\nuuid = \"8b5e0f6e1c3a4e7e9f600242ac120002\"\nclients = [\"x\"]",
               "t.toml:3: shared_pool.clients: not a uuid", "8b5e0f6e-"},
       BadFile{"[pool]\nmemory = 1\nmemory = 2", "t.toml:3: ", "docs/configuration.md"},
+      BadFile{"[^", "t.toml: cannot be read", "docs/configuration.md"},
       BadFile{"[pool\n", "t.toml:1: ", "docs/configuration.md"},
       BadFile{"a = \"\xff\"", "t.toml:1: ", "docs/configuration.md"});
   const std::string message = refusal(file.text);

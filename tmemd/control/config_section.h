@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Reads one table of a TOML file key by key. Included by config.cc only: toml++ is slow to compile.
 #pragma once
+#include <stdexcept>
+
+// A file can reach assertions of toml++ 3.3 (a line "[^" does). They throw here, and parse_config
+// makes an error of that; NDEBUG would turn them into undefined behaviour.
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
+#define TOML_ASSERT(expr) \
+  if (!(expr)) throw std::invalid_argument("a key or value has a form that TOML does not know")
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
 
 #include <algorithm>
 #include <optional>
