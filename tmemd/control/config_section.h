@@ -3,12 +3,18 @@
 #pragma once
 #include <stdexcept>
 
+namespace tmem::control {
+[[noreturn]] inline void throw_toml_violation() {
+  throw std::invalid_argument("a key or value has a form that TOML does not know");
+}
+}  // namespace tmem::control
+
 // A file can reach assertions of toml++ 3.3 (a line "[^" does). They throw here, and parse_config
 // makes an error of that; NDEBUG would turn them into undefined behaviour.
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
 #define TOML_ASSERT(expr) \
-  if (!(expr)) throw std::invalid_argument("a key or value has a form that TOML does not know")
+  if (!(expr)) ::tmem::control::throw_toml_violation()
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>
