@@ -278,6 +278,10 @@ void LoopbackServer::connect_peer(PeerId id, Peer& peer, const Grant& grant) {
 }
 
 void LoopbackServer::refuse(PeerId id, Peer& peer, const HandshakeRefusal& refusal) {
+  {
+    const std::lock_guard lock(mutex_);
+    ++counters_.handshakes_refused;
+  }
   tmem_loopback_welcome welcome{};
   welcome.magic = TMEM_LOOPBACK_MAGIC;
   welcome.status = static_cast<uint32_t>(refusal.os_errno);
@@ -285,10 +289,6 @@ void LoopbackServer::refuse(PeerId id, Peer& peer, const HandshakeRefusal& refus
   (void)::send(peer.socket.get(), &welcome, sizeof(welcome), MSG_DONTWAIT | MSG_NOSIGNAL);
   options_.log("a loopback client (pid " + std::to_string(peer.credentials.pid) +
                ") is refused: " + refusal.reason);
-  {
-    const std::lock_guard lock(mutex_);
-    ++counters_.handshakes_refused;
-  }
   close_peer(id);
 }
 
