@@ -78,6 +78,7 @@ TEST_CASE("an empty file gives the defaults") {
   CHECK(config.defaults.weight == 100);
   CHECK(config.defaults.cap_pages == store::kNoCap);
   CHECK(config.clients.empty());
+  CHECK(parse_config("# a comment with \xc3\xbc and \xff\n", "t.toml"));
 }
 
 TEST_CASE("every key is read") {
@@ -181,7 +182,10 @@ TEST_CASE("each mistake is refused with file, line, key and advice") {
       BadFile{"[pool]\nmemory = 1\nmemory = 2", "t.toml:3: ", "docs/configuration.md"},
       BadFile{"[^", "t.toml: cannot be read", "docs/configuration.md"},
       BadFile{"[pool\n", "t.toml:1: ", "docs/configuration.md"},
-      BadFile{"a = \"\xff\"", "t.toml:1: ", "docs/configuration.md"});
+      BadFile{"a = \"\xff\"", "t.toml:1: a character outside of ASCII", "comments"},
+      BadFile{"[pool]\n\xc9\xaf = 1", "t.toml:2: a character outside of ASCII", "comments"},
+      BadFile{"[[client]]\nname = \"a#\xc3\xbc\"", "t.toml:2: client.name: has characters",
+              "ASCII"});
   const std::string message = refusal(file.text);
   INFO(file.text);
   INFO(message);
