@@ -15,7 +15,10 @@ ClientCounters sum_counters(const Client& client) {
   for (const CounterLine& line : client.counters)
     for (size_t i = 0; i < sums.size(); ++i)
       sums[i] += line.value[i].load(std::memory_order_relaxed);
-  return std::bit_cast<ClientCounters>(sums);
+  auto counters = std::bit_cast<ClientCounters>(sums);
+  counters.puts += counters.puts_ok + counters.puts_no_space + counters.puts_frozen;
+  counters.gets += counters.hits;
+  return counters;
 }
 
 }  // namespace
@@ -123,7 +126,7 @@ StoreStats Store::stats() const {
   s.metadata_bytes = impl.blocks.heap_bytes() + impl.tables.bytes() + impl.contents.record_bytes();
   s.reserve_bytes = impl.blocks.reserve_bytes();
   s.guaranteed_bytes = impl.registry.guaranteed_bytes();
-  const ContentTotals& totals = impl.contents.totals();
+  const ContentTotals totals = impl.contents.totals();
   for (size_t k = 0; k < kKinds; ++k) s.stored_bytes[k] = totals.stored_bytes[k];
   for (size_t t = 0; t < kTiers; ++t) {
     s.tier_pages[t] = totals.pages[t];
@@ -178,7 +181,7 @@ ClientStats Store::client_stats(const Client& client) const {
     const PoolState state = client.pools[p].load();
     if (!state.alive()) continue;
     const Client* home = client.pools[p].home;
-    const uint64_t pages = state.shared ? home->pools[0].pages : client.pools[p].pages;
+    const uint64_t pages = state.shared ? home->pools[0].pages() : client.pools[p].pages();
     s.pools.push_back({PoolId{p}, {state.kind, state.shared, client.pools[p].uuid}, pages});
   }
   return s;

@@ -94,6 +94,7 @@ std::optional<uint32_t> BlockAllocator::allocate(unsigned order, Purpose purpose
     slot.stale[w] &= ~mask;
     update_runs(*s);
     used_blocks_ += 1u << order;
+    ++allocations_;
     return *s * kBlocksPerSlot + w * 64 + bit;
   }
   TMEM_ASSERT(!"has_run_ names a slot without a run");
@@ -139,7 +140,7 @@ uint64_t BlockAllocator::discard_stale(uint32_t s) {
 uint64_t BlockAllocator::trim(bool all) {
   uint64_t given_bytes = 0;
   for (uint32_t s = 0; s < slots_.size(); ++s) {
-    const uint64_t stock_blocks = std::max<uint64_t>(16, used_blocks_ / 256);
+    const uint64_t stock_blocks = std::max<uint64_t>(16, used_blocks_ / 512);
     if (!all && stale_blocks_ <= stock_blocks) break;
     const std::lock_guard lock(mutex_);
     Slot& slot = slots_[s];

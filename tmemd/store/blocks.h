@@ -60,6 +60,7 @@ class BlockAllocator {
     return bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
   }
   uint64_t released_slots() const { return released_slots_; }
+  uint64_t allocations() const { return allocations_; }  // ever
   // True when a normal allocation of 2^order blocks would not break the budget.
   bool has_room(unsigned order, Purpose purpose) const;
 
@@ -88,6 +89,7 @@ class BlockAllocator {
   std::atomic<uint64_t> stale_blocks_{0};
   std::atomic<int64_t> heap_bytes_{0};
   std::atomic<uint64_t> released_slots_{0};
+  std::atomic<uint64_t> allocations_{0};
 
   std::mutex mutex_;  // guards all below
   std::vector<Slot> slots_;

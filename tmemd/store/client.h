@@ -61,11 +61,16 @@ struct PoolState {
 struct Pool {
   std::atomic<uint64_t> state{0};      // PoolState
   std::atomic<Client*> home{nullptr};  // who holds its pages: the client, or the shared pool
-  std::atomic<uint64_t> pages{0};
-  Uuid uuid{};  // under the client's mutex
+  std::array<std::atomic<uint64_t>, kShards> pages_in{};  // by key shard, written under its lock
+  Uuid uuid{};                                            // under the client's mutex
   // By key shard, guarded by it. Objects of an older generation stand in front.
   std::array<PoolObjectList, kShards> objects;
 
+  uint64_t pages() const {
+    uint64_t sum = 0;
+    for (const auto& in_shard : pages_in) sum += in_shard.load(std::memory_order_relaxed);
+    return sum;
+  }
   PoolState load() const { return PoolState::unpack(state.load(std::memory_order_acquire)); }
 };
 
@@ -74,7 +79,8 @@ struct alignas(64) CounterLine {
   std::array<std::atomic<uint64_t>, sizeof(ClientCounters) / sizeof(uint64_t)> value{};
 };
 
-// Positions in a CounterLine: the order of ClientCounters' members.
+// Positions in a CounterLine: the order of ClientCounters' members. A put or get counts its outcome
+// only: kPuts and kGets are those without another place here (no such pool; a miss).
 enum class Counter : size_t {
   kPuts,
   kPutsOk,
@@ -120,15 +126,13 @@ class Client : public std::enable_shared_from_this<Client> {
   std::atomic<uint32_t> weight{0};
   std::atomic<uint64_t> cap_pages{kNoCap};
   std::atomic<uint64_t> guarantee_bytes{0};
-  std::atomic<bool> compress{true};
   std::atomic<bool> frozen{false};
   std::atomic<bool> live{true};
   std::atomic<Owner*> dedup_owner{nullptr};  // null: no dedup
 
   // What it holds. One line: an operation touches all of it or nothing.
   struct alignas(64) Usage {
-    std::atomic<uint64_t> pages_total{0};  // includes puts under way: what the cap bounds
-    std::array<std::atomic<uint64_t>, kKinds> pages{};
+    std::array<std::atomic<uint64_t>, kKinds> pages{};          // with puts under way
     std::array<std::atomic<uint64_t>, kKinds> content_bytes{};  // each content it shows, once
     std::atomic<uint64_t> scoped_bytes{0};  // of these, ephemeral ones in segments of a scope
   } usage;
@@ -141,15 +145,19 @@ class Client : public std::enable_shared_from_this<Client> {
     const auto k = static_cast<size_t>(kind);
     return usage.content_bytes[k] + usage.pages[k] * kRecordBytes + owner.of(kind).holes_bytes();
   }
+  uint64_t pages() const { return usage.pages[0] + usage.pages[1]; }
   // Counts one page more, unless the cap forbids it.
-  bool acquire_page(uint64_t slack_pages) {
+  bool acquire_page(Kind kind, uint64_t slack_pages) {
+    auto& of_kind = usage.pages[static_cast<size_t>(kind)];
+    of_kind.fetch_add(1, std::memory_order_relaxed);
     const uint64_t cap = cap_pages.load(std::memory_order_relaxed);
-    const uint64_t total = usage.pages_total.fetch_add(1, std::memory_order_relaxed) + 1;
-    if (cap == kNoCap || total <= cap + slack_pages) return true;
-    usage.pages_total.fetch_sub(1, std::memory_order_relaxed);
+    if (cap == kNoCap || pages() <= cap + slack_pages) return true;
+    of_kind.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
-  void release_page() { usage.pages_total.fetch_sub(1, std::memory_order_relaxed); }
+  void release_page(Kind kind) {
+    usage.pages[static_cast<size_t>(kind)].fetch_sub(1, std::memory_order_relaxed);
+  }
 };
 
 }  // namespace tmem::store

@@ -143,11 +143,31 @@ void ContentStore::charge(const ContentRecord& r, Client& client, int64_t sign) 
     add(client.usage.scoped_bytes, step);
 }
 
-void ContentStore::count(const ContentRecord& r, int64_t sign) {
-  const auto step = sign * static_cast<int64_t>(r.location.length_bytes);
-  add(totals_.pages[r.location.tier], sign);
-  add(totals_.bytes[r.location.tier], step);
-  add(totals_.stored_bytes[r.kind], step);
+void ContentStore::count(Shard& shard, const ContentRecord& r, int64_t sign) {
+  const auto step = static_cast<uint64_t>(sign * static_cast<int64_t>(r.location.length_bytes));
+  shard.totals.pages[r.location.tier] += static_cast<uint64_t>(sign);
+  shard.totals.bytes[r.location.tier] += step;
+  shard.totals.stored_bytes[r.kind] += step;
+}
+
+ContentTotals ContentStore::totals() const {
+  ContentTotals sum;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.lock);
+    const ContentTotals& t = shard.totals;
+    for (size_t i = 0; i < kTiers; ++i) {
+      sum.pages[i] += t.pages[i];
+      sum.bytes[i] += t.bytes[i];
+    }
+    for (size_t i = 0; i < kKinds; ++i) sum.stored_bytes[i] += t.stored_bytes[i];
+    sum.contents += t.contents;
+    sum.references += t.references;
+    sum.compressed += t.compressed;
+    sum.recompressed += t.recompressed;
+    sum.incompressible += t.incompressible;
+    sum.cleaned += t.cleaned;
+  }
+  return sum;
 }
 
 // ---- Pages come and go ----
@@ -199,8 +219,8 @@ Handle ContentStore::make_content(Shard& shard, uint32_t tag, const Request& req
   r.tag = tag;
   r.kind = static_cast<uint32_t>(request.kind);
   r.location = Location{*offset, kPageBytes, static_cast<uint64_t>(Tier::kRaw), 0};
-  count(r, +1);
-  add(totals_.contents, 1);
+  count(shard, r, +1);
+  ++shard.totals.contents;
   return h;
 }
 
@@ -223,7 +243,7 @@ void ContentStore::join(Handle h, const Request& request) {
   r.first_sharer = request.page;
   if (!(TMEM_MUTATED(kDedupForgetsReference) && !first)) ++r.sharers;
   if (!known) charge(r, request.client, +1);
-  add(totals_.references, 1);
+  ++shards_[shard_of(h)].totals.references;
 }
 
 ContentStore::Linked ContentStore::link(Worker::State& worker, const Request& request) {
@@ -255,12 +275,12 @@ void ContentStore::unlink(Handle page_handle) {
   while (*link != page_handle) link = &tables_.page(*link).next_sharer;
   *link = page.next_sharer;
   --r.sharers;
-  add(totals_.references, -1);
+  --shard.totals.references;
   if (r.sharers == 0 || !shows(r, client)) charge(r, client, -1);
   if (r.sharers != 0) return;
   if (r.listed != 0) remove(shard, h);
-  count(r, -1);
-  add(totals_.contents, -1);
+  count(shard, r, -1);
+  --shard.totals.contents;
   segments_.release(r.location);
   shard.records->release(h & kIndexMask);
 }
@@ -270,10 +290,12 @@ void ContentStore::read(Worker::State& worker, Handle page_handle, PageBuffer ou
   const std::lock_guard lock(shards_[shard_of(h)].lock);
   ContentRecord& r = record(h);
   if (hot && r.location.hot == 0) r.location.hot = 1;
-  TMEM_ASSERT(worker.expand(static_cast<Tier>(r.location.tier),
-                            segments_.address(r.location.offset_bytes), r.location.length_bytes,
-                            out.data()) ||
-              TMEM_MUTATED(kCompressDropsTail));
+  const std::byte* stored = segments_.address(r.location.offset_bytes);
+  for (size_t line = 64; line < r.location.length_bytes; line += 64)
+    __builtin_prefetch(stored + line);
+  const bool ok = worker.expand(static_cast<Tier>(r.location.tier), stored, r.location.length_bytes,
+                                out.data());
+  TMEM_ASSERT(ok || TMEM_MUTATED(kCompressDropsTail));
 }
 
 // ---- Moving ----
@@ -294,14 +316,14 @@ bool ContentStore::move(ContentRecord& r, Handle h, const Move& how) {
   if (!offset) return false;
   std::memcpy(segments_.address(*offset), how.bytes, how.length_bytes);
   for_each_client(r, [&](Client& client) { charge(r, client, -1); });
-  count(r, -1);
+  count(shards_[shard_of(h)], r, -1);
   const Location old = r.location;
   Location fresh = old;
   fresh.offset_bytes = *offset - (TMEM_MUTATED(kMoveOffByOne) ? 1 : 0);
   fresh.length_bytes = how.length_bytes & kLengthMask;
   fresh.tier = static_cast<uint64_t>(how.tier) & 3;
   r.location = fresh;
-  count(r, +1);
+  count(shards_[shard_of(h)], r, +1);
   for_each_client(r, [&](Client& client) { charge(r, client, +1); });
   segments_.release(old);
   return true;
@@ -315,7 +337,7 @@ bool ContentStore::relocate_aged(Handle h, const Segment& segment, Owner& to, Ti
   const std::byte* bytes =
       segments_.address(TMEM_MUTATED(kCleanerDropsLive) ? segment.offset_bytes()
                                                         : uint64_t{r->location.offset_bytes});
-  add(totals_.cleaned, 1);
+  ++shards_[shard_of(h)].totals.cleaned;
   return move(*r, h,
               {to, tier, static_cast<Tier>(r->location.tier), bytes, r->location.length_bytes, age,
                now_ms, segment.newest_ms});
@@ -327,7 +349,7 @@ bool ContentStore::relocate(Handle h, const Segment& segment, Owner& to, Tier ti
 }
 
 bool ContentStore::rejuvenate(Handle h, const Segment& segment, uint64_t now_ms) {
-  return relocate_aged(h, segment, *segment.owner, segment.tier, 0, now_ms);
+  return relocate_aged(h, segment, *segment.owner, segment.tier, SegmentStore::kYoungest, now_ms);
 }
 
 bool ContentStore::compress(Worker::State& worker, Handle h, const Segment& segment, Tier to,
@@ -346,21 +368,23 @@ bool ContentStore::compress(Worker::State& worker, Handle h, const Segment& segm
   size_t size = 0;
   if (to == Tier::kLz4 && tier == Tier::kRaw) {
     size = worker.compress_lz4(stored);
-    if (size == 0) add(totals_.incompressible, 1);
   } else if (to == Tier::kZstd && tier == Tier::kLz4) {
     if (worker.expand(tier, stored, seen.length_bytes, worker.page.data()))
       size = worker.compress_zstd(worker.page.data());
     if (size * 100 > seen.length_bytes * kSegmentGain) size = 0;
   }
-  if (size == 0) return true;
   const std::lock_guard lock(shard.lock);
+  if (size == 0) {
+    if (to == Tier::kLz4 && tier == Tier::kRaw) ++shard.totals.incompressible;
+    return true;
+  }
   ContentRecord* r = record_if(h, segment);
   if (r == nullptr || !r->location.same_place(seen)) return true;
   if (!move(*r, h,
             {*segment.owner, to, to, worker.blob.data(), size, segment.age, now_ms,
              segment.newest_ms}))
     return false;
-  add(to == Tier::kLz4 ? totals_.compressed : totals_.recompressed, 1);
+  ++(to == Tier::kLz4 ? shard.totals.compressed : shard.totals.recompressed);
   return true;
 }
 
@@ -409,8 +433,12 @@ std::optional<uint32_t> ContentStore::foreign_domain(Handle h, const Segment& se
   return r->domain;
 }
 
-void ContentStore::prefetch(Handle h) {
-  __builtin_prefetch(&record(h));
+void ContentStore::prefetch(const Fingerprint& fingerprint, const Owner* domain, Kind kind) {
+  if (domain == nullptr) return;
+  const uint32_t tag = tag_of(fingerprint, domain->number, kind);
+  Shard& shard = shards_[tag >> (32 - kShardBits)];
+  const std::lock_guard lock(shard.lock);
+  __builtin_prefetch(&shard.buckets[bucket_of(shard, tag)]);
 }
 
 uint64_t ContentStore::record_bytes() const {

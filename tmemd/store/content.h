@@ -24,15 +24,15 @@
 namespace tmem::store {
 
 struct ContentTotals {
-  std::array<std::atomic<uint64_t>, kTiers> pages{};
-  std::array<std::atomic<uint64_t>, kTiers> bytes{};
-  std::array<std::atomic<uint64_t>, kKinds> stored_bytes{};
-  std::atomic<uint64_t> contents{0};
-  std::atomic<uint64_t> references{0};
-  std::atomic<uint64_t> compressed{0};
-  std::atomic<uint64_t> recompressed{0};
-  std::atomic<uint64_t> incompressible{0};
-  std::atomic<uint64_t> cleaned{0};
+  std::array<uint64_t, kTiers> pages{};
+  std::array<uint64_t, kTiers> bytes{};
+  std::array<uint64_t, kKinds> stored_bytes{};
+  uint64_t contents = 0;
+  uint64_t references = 0;
+  uint64_t compressed = 0;
+  uint64_t recompressed = 0;
+  uint64_t incompressible = 0;
+  uint64_t cleaned = 0;
 };
 
 class ContentStore {
@@ -55,7 +55,8 @@ class ContentStore {
   void unlink(Handle page);
   // Copies the page's bytes out. `hot` marks the content as used.
   void read(Worker::State& worker, Handle page, PageBuffer out, bool hot);
-  void prefetch(Handle content);
+  // Hint: brings the dedup bucket of a coming link into the cache.
+  void prefetch(const Fingerprint& fingerprint, const Owner* domain, Kind kind);
 
   // A page that shows `content`, if that is still in `segment`; of one client, if given.
   struct Sharer {
@@ -80,7 +81,7 @@ class ContentStore {
   // The dedup domain of a content that pages of other clients than the segment's owner show.
   std::optional<uint32_t> foreign_domain(Handle content, const Segment& segment);
 
-  const ContentTotals& totals() const { return totals_; }
+  ContentTotals totals() const;
   uint64_t record_bytes() const;
 
   // For check_invariants, which holds every shard: calls with each content and its handle.
@@ -89,10 +90,11 @@ class ContentStore {
 
  private:
   struct Shard {
-    SpinLock lock;
+    mutable SpinLock lock;
     std::unique_ptr<RecordTable<ContentRecord>> records;
     std::vector<Handle> buckets;  // linear hashing; heads of chains
     uint64_t listed = 0;
+    ContentTotals totals;
   };
   struct Move {  // how a content's stored bytes change place
     Owner& to;
@@ -127,14 +129,13 @@ class ContentStore {
   template <class Visit>
   void for_each_client(const ContentRecord& r, Visit visit);
   void charge(const ContentRecord& r, Client& client, int64_t sign);
-  void count(const ContentRecord& r, int64_t sign);
+  static void count(Shard& shard, const ContentRecord& r, int64_t sign);
   std::optional<Sharer> sharer_of(const ContentRecord& r, const Client* client);
 
   BlockAllocator& blocks_;
   SegmentStore& segments_;
   Tables& tables_;
   std::array<Shard, kShards> shards_;
-  ContentTotals totals_;
 };
 
 }  // namespace tmem::store

@@ -101,12 +101,13 @@ class Impl {
                      unsigned* blocks_done);
   bool compress_segment(Worker::State& worker, Segment& segment, Tier to);
   bool clean_some(Worker::State& worker, unsigned* blocks_done);
-  bool too_many_holes() const;
+  bool too_many_holes(uint64_t share) const;
   bool nursery_full() const;
   void seal_idle();
   void enforce_caps(Worker::State& worker);
   bool maintain_once(Worker::State& worker, unsigned* blocks_done);
 
+  std::atomic<uint64_t> allocations_seen_{0};
   std::mutex pending_mutex_;  // innermost
   std::deque<Pending> pending_;
 };

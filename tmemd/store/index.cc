@@ -217,6 +217,7 @@ bool KeyShard::set_page(ObjectNode& object, uint32_t index, Handle page) {
   slots[position] = page;
   leaf->present |= bit;
   ++object.pages;
+  add_to_pool(object, +1);
   return true;
 }
 
@@ -232,10 +233,14 @@ void KeyShard::remove_page(ObjectNode& object, uint32_t index, Handle page) {
   --object.pages;
   if (leaf.present == 0) remove_leaf(object, leaf);
   drop_page(page);
-  object.client->release_page();
-  object.client->usage.pages[static_cast<size_t>(object.kind)].fetch_sub(1,
-                                                                         std::memory_order_relaxed);
-  object.client->pools[object.pool].pages.fetch_sub(1, std::memory_order_relaxed);
+  object.client->release_page(object.kind);
+  add_to_pool(object, -1);
+}
+
+void KeyShard::add_to_pool(const ObjectNode& object, int64_t step) {
+  auto& pages = object.client->pools[object.pool].pages_in[number_];
+  pages.store(pages.load(std::memory_order_relaxed) + static_cast<uint64_t>(step),
+              std::memory_order_relaxed);
 }
 
 void KeyShard::drop_page(Handle page) {

@@ -184,6 +184,7 @@ class KeyShard {
   LeafPtr make_leaf(const LeafKey& key, uint32_t capacity);
   Leaf* find_leaf(const ObjectNode& object, uint32_t index);
   void adopt(ObjectNode& object, LeafPtr leaf);
+  void add_to_pool(const ObjectNode& object, int64_t step);
   void remove_leaf(ObjectNode& object, Leaf& leaf);
   Leaf* widen(ObjectNode& object, Leaf& leaf);
   PageRecord& record(Handle page) { return tables_.page(page); }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A zeroed array of fixed size whose memory the operating system commits at first touch, so that
-// it can be sized for the largest pool and cost nothing for a small one. Elements never move.
+// A zeroed array of fixed size whose memory is committed at first touch, so that it can be sized
+// for the largest pool and cost nothing for a small one. Elements never move. (calloc would do,
+// but an allocator may hand out recycled memory and clear, that is touch, all of it.)
 #pragma once
-#include <cstdlib>
-#include <memory>
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <new>
 
 namespace tmem::store {
@@ -12,17 +14,22 @@ namespace tmem::store {
 template <class T>
 class LazyArray {
  public:
-  explicit LazyArray(size_t count) : data_(static_cast<T*>(std::calloc(count, sizeof(T)))) {
-    if (!data_) throw std::bad_alloc();
+  explicit LazyArray(size_t count) : bytes_(std::max<size_t>(count, 1) * sizeof(T)) {
+    void* data = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED) throw std::bad_alloc();
+    data_ = static_cast<T*>(data);
   }
-  T& operator[](size_t i) { return data_.get()[i]; }
-  const T& operator[](size_t i) const { return data_.get()[i]; }
+  LazyArray(const LazyArray&) = delete;
+  LazyArray& operator=(const LazyArray&) = delete;
+  ~LazyArray() { (void)munmap(data_, bytes_); }
+
+  T& operator[](size_t i) { return data_[i]; }
+  const T& operator[](size_t i) const { return data_[i]; }
 
  private:
-  struct Free {
-    void operator()(T* data) const { std::free(data); }  // NOLINT(cppcoreguidelines-no-malloc)
-  };
-  std::unique_ptr<T, Free> data_;
+  const size_t bytes_;
+  T* data_;
 };
 
 }  // namespace tmem::store

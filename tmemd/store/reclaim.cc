@@ -11,7 +11,9 @@ namespace tmem::store {
 namespace {
 
 constexpr uint32_t kSlicePages = 64;  // freed under one hold of a shard's lock
-constexpr uint64_t kHolesShare = 8;   // cleaning starts when 1/8 of the segments is holes
+// Cleaning starts when this part of the segments is holes: when memory is short, and when idle.
+constexpr uint64_t kHolesShareInNeed = 8;
+constexpr uint64_t kHolesShareIdle = 48;
 constexpr uint64_t kAnyAge = ~uint64_t{0};
 constexpr unsigned kEvictTries = 4;  // victims tried before the globally oldest
 
@@ -254,21 +256,30 @@ bool Impl::nursery_full() const {
   return segments.raw_bytes() > blocks.budget_bytes() / 100 * options.nursery_percent;
 }
 
+namespace {
+// Raw pages lie in the order of the contents list.
+void prefetch_page(const std::byte* segment_bytes, const Segment& segment, size_t i) {
+  if ((i + 1) * kPageBytes > segment.used_bytes) return;
+  for (size_t line = 0; line < kPageBytes; line += 64)
+    __builtin_prefetch(segment_bytes + i * kPageBytes + line);
+}
+}  // namespace
+
 bool Impl::compress_segment(Worker::State& worker, Segment& segment, Tier to) {
   const uint64_t now_ms = clock.now_ms();
+  const std::byte* bytes = segments.address(segment.offset_bytes());
   bool room = true;
-  for (const Handle h : segment.contents)
-    if (!contents.compress(worker, h, segment, to, now_ms)) {
-      room = false;
-      break;
-    }
+  for (size_t i = 0; i < segment.contents.size() && room; ++i) {
+    if (to == Tier::kLz4) prefetch_page(bytes, segment, i + 1);
+    room = contents.compress(worker, segment.contents[i], segment, to, now_ms);
+  }
   if (!room) {
     segments.put_back(segment, segment.tier);
     return false;
   }
-  // What is left does not compress. A segment that is mostly full stays as it is.
+  // What is left does not compress. A segment that is nearly full stays as it is.
   const uint32_t left_bytes = segments.live_bytes(segment);
-  if (left_bytes != 0 && left_bytes < segment.size_bytes() / 2)
+  if (left_bytes != 0 && left_bytes < segment.size_bytes() / 64 * 63)
     for (const Handle h : segment.contents)
       (void)contents.relocate(h, segment, *segment.owner, to, now_ms);
   segments.put_back(segment, to);
@@ -285,7 +296,7 @@ bool Impl::compress_some(Worker::State& worker, Tier from, uint64_t put_before_m
   };
   std::vector<Candidate> candidates;
   for (Owner* owner : owners()) {
-    if (owner->client != nullptr && !owner->client->compress) continue;
+    if (!owner->compresses) continue;
     for (const Kind kind : kAllKinds) {
       const auto& of_kind = owner->of(kind);
       const uint64_t bytes =
@@ -310,7 +321,7 @@ bool Impl::compress_some(Worker::State& worker, Tier from, uint64_t put_before_m
 
 // ---- Cleaning ----
 
-bool Impl::too_many_holes() const {
+bool Impl::too_many_holes(uint64_t share) const {
   uint64_t size_bytes = 0;
   uint64_t holes_bytes = 0;
   for (const Owner* owner : owners())
@@ -318,7 +329,7 @@ bool Impl::too_many_holes() const {
       size_bytes += owner->of(kind).size_bytes;
       holes_bytes += owner->of(kind).holes_bytes();
     }
-  return holes_bytes > size_bytes / kHolesShare;
+  return holes_bytes > size_bytes / share;
 }
 
 // Copies the live rest of a sparse segment of the owner with the most holes, and frees it.
@@ -356,8 +367,14 @@ bool Impl::best_effort_fits() const {
 bool Impl::make_room(Worker::State& worker) {
   unsigned blocks_done = 0;
   if (reclaim_pending(4 * kSlicePages)) return true;
-  if (nursery_full() && compress_some(worker, Tier::kRaw, kAnyAge, &blocks_done)) return true;
-  if (too_many_holes() && clean_some(worker, &blocks_done)) return true;
+  const uint64_t before = blocks.used_bytes();
+  // Neither gains anything from incompressible pages.
+  if (nursery_full() && compress_some(worker, Tier::kRaw, kAnyAge, &blocks_done) &&
+      blocks.used_bytes() < before)
+    return true;
+  if (too_many_holes(kHolesShareInNeed) && clean_some(worker, &blocks_done) &&
+      blocks.used_bytes() < before)
+    return true;
   if (evict_some(worker)) return true;
   return compress_some(worker, Tier::kRaw, kAnyAge, &blocks_done) ||
          clean_some(worker, &blocks_done);
@@ -380,7 +397,7 @@ void Impl::seal_idle() {
 
 void Impl::enforce_caps(Worker::State& worker) {
   for (const ClientRef& c : registry.live())
-    while (c->usage.pages_total > c->cap_pages && evict_from(worker, *c)) {
+    while (c->pages() > c->cap_pages && evict_from(worker, *c)) {
     }
 }
 
@@ -401,7 +418,7 @@ bool Impl::maintain_once(Worker::State& worker, unsigned* blocks_done) {
   if (options.zstd && now_ms >= options.zstd_after_ms &&
       compress_some(worker, Tier::kLz4, now_ms - options.zstd_after_ms, blocks_done))
     return true;
-  return too_many_holes() && clean_some(worker, blocks_done);
+  return too_many_holes(kHolesShareIdle) && clean_some(worker, blocks_done);
 }
 
 bool Impl::maintain(Worker::State& worker, unsigned slices) {
@@ -411,7 +428,9 @@ bool Impl::maintain(Worker::State& worker, unsigned slices) {
   bool more = true;
   while (more && blocks_done < slices) more = maintain_once(worker, &blocks_done);
   if (!more) seal_idle();
-  (void)blocks.trim(false);
+  // Free blocks are kept for the next puts, unless none came since the last call.
+  const uint64_t allocated = blocks.allocations();
+  (void)blocks.trim(!more && allocations_seen_.exchange(allocated) == allocated);
   return more;
 }
 

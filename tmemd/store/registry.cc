@@ -60,7 +60,7 @@ void Registry::apply(Client& client, const ClientSettings& settings) {
   client.weight = settings.weight;
   client.cap_pages = settings.cap_pages;
   client.guarantee_bytes = settings.guarantee_bytes;
-  client.compress = settings.compress;
+  client.owner.compresses = settings.compress;
   client.frozen = settings.frozen;
   client.dedup_owner = dedup_owner(client, settings);
 }

@@ -17,15 +17,23 @@ unsigned order_for(uint64_t owner_bytes) {
   return std::min<unsigned>(kOrderMax, static_cast<unsigned>(std::bit_width(blocks)) - 1);
 }
 
-// Below this share of live bytes a sealed segment is worth cleaning.
+// Whether cleaning a sealed segment is worth its copies: 1/16 of what was appended is dead. Raw
+// pages move anyway when they are compressed.
 bool is_sparse(const Segment& s) {
-  return uint64_t{s.live_bytes} * 4 < uint64_t{s.size_bytes()} * 3;
+  if (s.tier == Tier::kRaw && s.owner->compresses) return false;
+  return uint64_t{s.used_bytes - s.live_bytes} * 16 > s.used_bytes;
 }
 
 struct CompareRank {
   bool operator()(const EvictionRank& r, const Segment& s) const { return r < rank_of(s); }
   bool operator()(const Segment& s, const EvictionRank& r) const { return rank_of(s) < r; }
 };
+
+// A counter that is written under a lock and read without.
+void add_locked(std::atomic<uint64_t>& counter, int64_t step) {
+  counter.store(counter.load(std::memory_order_relaxed) + static_cast<uint64_t>(step),
+                std::memory_order_relaxed);
+}
 
 uint32_t blocks_for(uint32_t bytes) {
   return (bytes + uint32_t{kBlockBytes} - 1) / uint32_t{kBlockBytes};
@@ -76,7 +84,7 @@ Segment* SegmentStore::open_segment(Owner& owner, const Append& what) {
   segment.kind = what.kind;
   segment.tier = what.tier;
   segment.state = SegmentState::kOpen;
-  segment.age = what.age != 0 ? what.age : next_age_++;
+  segment.age = what.age == 0 || what.age == kYoungest ? next_age_++ : what.age;
   segment.used_bytes = 0;
   segment.live_bytes = 0;
   segment.newest_ms = 0;
@@ -98,13 +106,14 @@ std::optional<uint64_t> SegmentStore::append(Owner& owner, const Append& what) {
   }
   if (segment == nullptr) segment = open_segment(owner, what);
   if (segment == nullptr) return std::nullopt;
+  if (what.age == kYoungest) segment->age = next_age_++;
   const uint64_t offset = segment->offset_bytes() + segment->used_bytes;
   segment->used_bytes += what.length_bytes;
   segment->live_bytes += what.length_bytes;
   segment->last_append_ms = what.now_ms;
   segment->newest_ms = std::max(segment->newest_ms, what.put_ms);
   segment->contents.push_back(what.content);
-  of_kind.live_bytes += what.length_bytes;
+  add_locked(of_kind.live_bytes, what.length_bytes);
   return offset;
 }
 
@@ -117,7 +126,7 @@ void SegmentStore::release(const Location& l) {
   TMEM_ASSERT(segment.live_bytes >= l.length_bytes);
   segment.live_bytes -= static_cast<uint32_t>(l.length_bytes);
   auto& of_kind = owner.of(segment.kind);
-  of_kind.live_bytes -= l.length_bytes;
+  add_locked(of_kind.live_bytes, -static_cast<int64_t>(l.length_bytes));
   if (segment.state == SegmentState::kOpen && segment.live_bytes == 0) {
     segment.used_bytes = 0;  // start over in place
     segment.contents.clear();

@@ -103,8 +103,9 @@ struct Owner {
   Owner(uint32_t number_in, Client* client_in) : number(number_in), client(client_in) {}
 
   const uint32_t number;
-  Client* const client;  // null: a dedup scope of several clients
-  SpinLock lock;         // guards the lists and its segments' fields
+  Client* const client;                // null: a dedup scope of several clients
+  std::atomic<bool> compresses{true};  // its raw segments will be compressed
+  SpinLock lock;                       // guards the lists and its segments' fields
   std::array<PerKind, kKinds> kinds;
 
   // Before the store goes: unlinks all segments.
@@ -124,6 +125,7 @@ class SegmentStore {
  public:
   explicit SegmentStore(BlockAllocator& blocks);
 
+  static constexpr uint64_t kYoungest = ~uint64_t{0};
   struct Append {
     Kind kind;
     Tier tier;  // of the segment; an incompressible page lies raw among compressed ones
@@ -132,7 +134,8 @@ class SegmentStore {
     uint64_t now_ms;
     uint64_t put_ms;  // when the page was put
     Purpose purpose;
-    uint64_t age = 0;  // of a segment opened for this append; 0: a new one
+    // Of a segment opened for this append; 0: a new one. kYoungest: of the open one, too.
+    uint64_t age = 0;
   };
   // Room for `length_bytes` in the owner's open segment: the arena offset, already counted live.
   std::optional<uint64_t> append(Owner& owner, const Append& what);

@@ -228,8 +228,6 @@ bool store_page(Impl& impl, const Put& put, const Impl::Target& t, KeyShard& sha
     impl.count(put.worker, put.client, Counter::kPutsReplaced);
     return true;
   }
-  t.home.usage.pages[static_cast<size_t>(t.state.kind)].fetch_add(1, std::memory_order_relaxed);
-  t.home.pools[t.pool].pages.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
@@ -242,12 +240,13 @@ Attempt try_put(Impl& impl, const Put& put, const Impl::Target& t) {
   const Handle old = object != nullptr ? shard.find_page(*object, put.key.index) : 0;
   if (old == 0) {
     if (put.client.frozen && !TMEM_MUTATED(kFrozenAcceptsNew)) return Attempt::kFrozen;
-    if (!t.home.acquire_page(TMEM_MUTATED(kCapOffByOne) ? 1 : 0)) return Attempt::kNeedsCap;
+    if (!t.home.acquire_page(t.state.kind, TMEM_MUTATED(kCapOffByOne) ? 1 : 0))
+      return Attempt::kNeedsCap;
   }
   if (object == nullptr) object = shard.make_object(object_key, t.state.kind);
   const bool stored = object != nullptr && store_page(impl, put, t, shard, *object, old);
   if (stored) return Attempt::kDone;
-  if (old == 0) t.home.release_page();
+  if (old == 0) t.home.release_page(t.state.kind);
   if (object != nullptr) shard.forget_if_empty(*object);
   return Attempt::kNeedsMemory;
 }
@@ -278,10 +277,17 @@ bool may_have_memory(const Impl& impl, const Impl::Target& t) {
 Status Store::put(Worker& worker, Client& client, const Key& key, PageBytes page) {
   Impl& impl = *impl_;
   Put put{worker.state(), client, key, page, same_filled_value(page), {}, impl.clock.now_ms()};
-  impl.count(put.worker, client, Counter::kPuts);
   const auto target = impl.resolve(client, key.pool);
-  if (!target) return Status::kNoSuchPool;
-  if (!put.fill) put.fingerprint = impl.fingerprint(page);
+  if (!target) {
+    impl.count(put.worker, client, Counter::kPuts);
+    return Status::kNoSuchPool;
+  }
+  if (!put.fill) {
+    put.fingerprint = impl.fingerprint(page);
+    impl.contents.prefetch(put.fingerprint,
+                           target->home.dedup_owner.load(std::memory_order_relaxed),
+                           target->state.kind);
+  }
   if (may_have_memory(impl, *target)) {
     for (unsigned tries = 0; tries < kRoomTriesMax; ++tries) {
       const Attempt attempt = try_put(impl, put, *target);
@@ -289,7 +295,10 @@ Status Store::put(Worker& worker, Client& client, const Key& key, PageBytes page
         impl.count(put.worker, client, Counter::kPutsOk);
         return Status::kOk;
       }
-      if (attempt == Attempt::kNoPool) return Status::kNoSuchPool;
+      if (attempt == Attempt::kNoPool) {
+        impl.count(put.worker, client, Counter::kPuts);
+        return Status::kNoSuchPool;
+      }
       if (attempt == Attempt::kFrozen) {
         impl.count(put.worker, client, Counter::kPutsFrozen);
         return Status::kFrozen;
@@ -306,16 +315,21 @@ Status Store::put(Worker& worker, Client& client, const Key& key, PageBytes page
 
 Status Store::get(Worker& worker, Client& client, const Key& key, PageBuffer out) {
   Impl& impl = *impl_;
-  impl.count(worker.state(), client, Counter::kGets);
   const auto target = impl.resolve(client, key.pool);
-  if (!target) return Status::kNoSuchPool;
+  if (!target) {
+    impl.count(worker.state(), client, Counter::kGets);
+    return Status::kNoSuchPool;
+  }
   const ObjectKey object_key = impl.object_key(*target, key.object);
   KeyShard& shard = *impl.shards[shard_of(object_key)];
   const std::lock_guard lock(shard.lock);
   if (!Impl::is_current(*target)) return Status::kNoSuchPool;
   ObjectNode* object = shard.find_object(object_key);
   const Handle page = object != nullptr ? shard.find_page(*object, key.index) : 0;
-  if (page == 0) return Status::kMiss;
+  if (page == 0) {
+    impl.count(worker.state(), client, Counter::kGets);
+    return Status::kMiss;
+  }
   const PageRecord& record = impl.tables.page(page);
   if (record.state == static_cast<uint32_t>(PageState::kSameFilled))
     fill_page(out, uint64_t{record.fill_high} << 32 | record.fill_low);
