@@ -4,7 +4,8 @@
  *
  * A SOCK_SEQPACKET unix socket. The client sends one tmem_loopback_hello; the daemon answers one
  * tmem_loopback_welcome. With status 0 it carries 1 + 2 * queues descriptors (SCM_RIGHTS): the
- * memfd, then for each queue the eventfd that wakes the daemon and the one that wakes the client.
+ * memfd, then for each queue an eventfd to write to that wakes the daemon, and the read end of a
+ * pipe that becomes readable when the daemon wakes the client (docs/protocol.md says why a pipe).
  * The memfd is sealed against resizing and holds the queues one behind the other, each
  * (2^ring_order + slots) pages: ring pages first, then its slots. Closing the socket ends the
  * connection; the daemon then drops the client's pages (a loopback client lives as long as its
