@@ -143,8 +143,7 @@ StoreStats Store::stats() const {
   s.segments = impl.segments.count();
   s.released_slots = impl.blocks.released_slots();
   uint64_t ephemeral_bytes = 0;
-  for (const Owner* owner : impl.owners())
-    ephemeral_bytes += owner->of(Kind::kEphemeral).size_bytes;
+  for (const auto& owner : impl.owners()) ephemeral_bytes += owner->of(Kind::kEphemeral).size_bytes;
   const uint64_t used = impl.blocks.used_bytes();
   s.freeable_bytes = (s.budget_bytes > used ? s.budget_bytes - used : 0) + ephemeral_bytes;
   for (const ClientRef& c : impl.registry.all()) {

@@ -340,7 +340,7 @@ bool ContentStore::relocate_aged(Handle h, const Segment& segment, Owner& to, Ti
   ++shards_[shard_of(h)].totals.cleaned;
   return move(*r, h,
               {to, tier, static_cast<Tier>(r->location.tier), bytes, r->location.length_bytes, age,
-               now_ms, segment.newest_ms});
+               now_ms, segment.mean_put_ms()});
 }
 
 bool ContentStore::relocate(Handle h, const Segment& segment, Owner& to, Tier tier,
@@ -382,7 +382,7 @@ bool ContentStore::compress(Worker::State& worker, Handle h, const Segment& segm
   if (r == nullptr || !r->location.same_place(seen)) return true;
   if (!move(*r, h,
             {*segment.owner, to, to, worker.blob.data(), size, segment.age, now_ms,
-             segment.newest_ms}))
+             segment.mean_put_ms()}))
     return false;
   ++(to == Tier::kLz4 ? shard.totals.compressed : shard.totals.recompressed);
   return true;
@@ -413,6 +413,11 @@ std::optional<ContentStore::Sharer> ContentStore::sharer_in(Handle h, const Owne
   if (r.location.length_bytes == 0 || &segments_.owner_of(r.location) != &owner)
     return std::nullopt;
   return sharer_of(r, client);
+}
+
+bool ContentStore::is_in(Handle h, const Segment& segment) {
+  const std::lock_guard lock(shards_[shard_of(h)].lock);
+  return record_if(h, segment) != nullptr;
 }
 
 bool ContentStore::take_hot(Handle h, const Segment& segment) {

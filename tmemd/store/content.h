@@ -76,6 +76,8 @@ class ContentStore {
   // The same, and compressed for `to` (kLz4 or kZstd). An incompressible page stays where it is.
   bool compress(Worker::State& worker, Handle content, const Segment& segment, Tier to,
                 uint64_t now_ms);
+  // Whether the content still lies in a busy segment: then it is the one the segment lists.
+  bool is_in(Handle content, const Segment& segment);
   // Clears and returns the mark of a shared hit.
   bool take_hot(Handle content, const Segment& segment);
   // The dedup domain of a content that pages of other clients than the segment's owner show.

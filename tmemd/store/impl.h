@@ -76,8 +76,8 @@ class Impl {
   // Frees up to `limit` pages that flushes and dead clients left; false when there were none.
   bool reclaim_pending(uint32_t limit);
   bool maintain(Worker::State& worker, unsigned slices);
-  // Every client's and every scope's.
-  std::vector<Owner*> owners() const;
+  // Every client's and every scope's, kept alive by the pointers.
+  std::vector<std::shared_ptr<Owner>> owners() const;
   // What guarantees may take together.
   uint64_t guarantee_room() const { return blocks.budget_bytes() - blocks.reserve_bytes(); }
 
@@ -91,7 +91,10 @@ class Impl {
   };
   bool reclaim_slice(Pending& pending, uint32_t limit);
   bool finish_removal(Client& client);
-  bool remove_sharer(const ContentStore::Sharer& sharer, Handle content);
+  // Evicts the page unless it, or its content, was replaced since `sharer` was found: then the
+  // content is not in `segment` (if given) any more, or the page not of `client` (if given).
+  bool remove_sharer(const ContentStore::Sharer& sharer, Handle content, const Segment* segment,
+                     const Client* client);
   uint64_t drop_segment(Worker::State& worker, Segment& segment);
   uint64_t drop_refs(Client& client, const Owner& scope, const std::vector<Handle>& handles);
   uint64_t drop_scoped(Worker::State& worker, Client& client, uint64_t older_than);

@@ -46,8 +46,11 @@ void check_object(Impl& impl, KeyShard& shard, ObjectNode& object, Sums& sums) {
 
 void check_content(Impl& impl, Handle h, const ContentRecord& r, Sums& sums) {
   const Segment& segment = impl.segments.segment_at(r.location.offset_bytes);
-  sums.expect(segment.holds(r.location) && segment.state != SegmentState::kFree,
-              "a content lies outside any segment");
+  {
+    const std::lock_guard lock(segment.owner->lock);
+    sums.expect(segment.holds(r.location) && segment.state != SegmentState::kFree,
+                "a content lies outside any segment");
+  }
   sums.expect(static_cast<uint32_t>(segment.kind) == r.kind,
               "a content lies in a segment of another kind");
   sums.live_bytes[&segment] += r.location.length_bytes;
@@ -111,7 +114,7 @@ std::optional<std::string> Store::check_invariants() const {
           check_object(impl, *impl.shards[s], object, sums);
   impl.contents.for_each(
       [&](Handle h, const ContentRecord& r) { check_content(impl, h, r, sums); });
-  for (Owner* owner : impl.owners()) check_owner(*owner, sums);
+  for (const auto& owner : impl.owners()) check_owner(*owner, sums);
   for (const ClientRef& c : clients) check_client(*c, sums);
   for (uint32_t s = 0; s < kShards; ++s) impl.contents.shard_lock(s).unlock();
   for (auto& shard : impl.shards) shard->lock.unlock();

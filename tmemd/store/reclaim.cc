@@ -19,9 +19,11 @@ constexpr unsigned kEvictTries = 4;  // victims tried before the globally oldest
 
 }  // namespace
 
-std::vector<Owner*> Impl::owners() const {
-  std::vector<Owner*> result = registry.scopes();
-  for (const ClientRef& c : registry.all()) result.push_back(&c->owner);
+std::vector<std::shared_ptr<Owner>> Impl::owners() const {
+  std::vector<std::shared_ptr<Owner>> result;
+  // Scopes live as long as the registry.
+  for (Owner* scope : registry.scopes()) result.emplace_back(std::shared_ptr<void>(), scope);
+  for (const ClientRef& c : registry.all()) result.emplace_back(c, &c->owner);
   return result;
 }
 
@@ -101,15 +103,19 @@ bool Impl::reclaim_pending(uint32_t limit) {
 
 // ---- Eviction ----
 
-bool Impl::remove_sharer(const ContentStore::Sharer& sharer, Handle content) {
+bool Impl::remove_sharer(const ContentStore::Sharer& sharer, Handle content, const Segment* segment,
+                         const Client* client) {
   KeyShard& shard = *shards[shard_of(sharer.page)];
   const std::lock_guard lock(shard.lock);
   ObjectNode* object = shard.verify(sharer, content);
-  if (object == nullptr) return false;
-  Client& client = *object->client;
+  if (object == nullptr || (object->kind != Kind::kEphemeral && !TMEM_MUTATED(kEvictsPersistent)))
+    return false;
+  if (client != nullptr && object->client != client) return false;
+  if (segment != nullptr && !contents.is_in(content, *segment)) return false;
+  Client& holder = *object->client;
   shard.remove_page(*object, sharer.index, sharer.page);
   shard.forget_if_empty(*object);
-  client.add(0, Counter::kEvictedPages, 1);
+  holder.add(0, Counter::kEvictedPages, 1);
   evicted_pages.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
@@ -129,7 +135,7 @@ uint64_t Impl::drop_segment(Worker::State&, Segment& segment) {
       Owner* scope = domain ? registry.scope(*domain) : nullptr;
       while (scope != nullptr) {
         const auto own = contents.sharer(h, segment, segment.owner->client);
-        if (!own || !remove_sharer(*own, h)) break;
+        if (!own || !remove_sharer(*own, h, &segment, segment.owner->client)) break;
         ++done;
       }
       if (scope != nullptr && contents.relocate(h, segment, *scope, segment.tier, now_ms)) continue;
@@ -137,7 +143,7 @@ uint64_t Impl::drop_segment(Worker::State&, Segment& segment) {
     for (unsigned tries = 0; tries < 2 * kSharersMax; ++tries) {
       const auto sharer = contents.sharer(h, segment, nullptr);
       if (!sharer) break;
-      done += remove_sharer(*sharer, h) ? 1 : 0;
+      done += remove_sharer(*sharer, h, &segment, nullptr) ? 1 : 0;
     }
   }
   segments.put_back(segment, segment.tier);
@@ -150,7 +156,7 @@ uint64_t Impl::drop_refs(Client& client, const Owner& scope, const std::vector<H
     for (unsigned tries = 0; tries < 2 * kSharersMax; ++tries) {
       const auto sharer = contents.sharer_in(h, scope, &client);
       if (!sharer) break;
-      dropped += remove_sharer(*sharer, h) ? 1 : 0;
+      dropped += remove_sharer(*sharer, h, nullptr, &client) ? 1 : 0;
     }
   }
   return dropped;
@@ -216,9 +222,9 @@ bool Impl::evict_from(Worker::State& worker, Client& client) {
 }
 
 bool Impl::evict_globally_oldest(Worker::State& worker) {
-  Owner* oldest = nullptr;
+  std::shared_ptr<Owner> oldest;
   uint64_t age = kAnyAge;
-  for (Owner* owner : owners()) {
+  for (const auto& owner : owners()) {
     const uint64_t of_owner = segments.oldest_age(*owner, Kind::kEphemeral);
     if (of_owner < age) {
       age = of_owner;
@@ -290,12 +296,12 @@ bool Impl::compress_segment(Worker::State& worker, Segment& segment, Tier to) {
 bool Impl::compress_some(Worker::State& worker, Tier from, uint64_t put_before_ms,
                          unsigned* blocks_done) {
   struct Candidate {
-    Owner* owner;
+    std::shared_ptr<Owner> owner;
     Kind kind;
     uint64_t bytes;
   };
   std::vector<Candidate> candidates;
-  for (Owner* owner : owners()) {
+  for (const auto& owner : owners()) {
     if (!owner->compresses) continue;
     for (const Kind kind : kAllKinds) {
       const auto& of_kind = owner->of(kind);
@@ -324,7 +330,7 @@ bool Impl::compress_some(Worker::State& worker, Tier from, uint64_t put_before_m
 bool Impl::too_many_holes(uint64_t share) const {
   uint64_t size_bytes = 0;
   uint64_t holes_bytes = 0;
-  for (const Owner* owner : owners())
+  for (const auto& owner : owners())
     for (const Kind kind : kAllKinds) {
       size_bytes += owner->of(kind).size_bytes;
       holes_bytes += owner->of(kind).holes_bytes();
@@ -334,14 +340,20 @@ bool Impl::too_many_holes(uint64_t share) const {
 
 // Copies the live rest of a sparse segment of the owner with the most holes, and frees it.
 bool Impl::clean_some(Worker::State&, unsigned* blocks_done) {
-  std::vector<std::pair<uint64_t, std::pair<Owner*, Kind>>> candidates;
-  for (Owner* owner : owners())
+  struct Candidate {
+    uint64_t holes_bytes;
+    std::shared_ptr<Owner> owner;
+    Kind kind;
+  };
+  std::vector<Candidate> candidates;
+  for (const auto& owner : owners())
     for (const Kind kind : kAllKinds)
       if (const uint64_t holes = owner->of(kind).holes_bytes(); holes != 0)
-        candidates.push_back({holes, {owner, kind}});
-  std::sort(candidates.rbegin(), candidates.rend());
-  for (const auto& [holes, which] : candidates) {
-    Segment* segment = segments.take_sparse(*which.first, which.second);
+        candidates.push_back({holes, owner, kind});
+  std::sort(candidates.begin(), candidates.end(),
+            [](const Candidate& a, const Candidate& b) { return a.holes_bytes > b.holes_bytes; });
+  for (const Candidate& c : candidates) {
+    Segment* segment = segments.take_sparse(*c.owner, c.kind);
     if (segment == nullptr) continue;
     *blocks_done += segment->blocks;
     bool moved = true;
@@ -389,7 +401,7 @@ bool Impl::make_room_under_cap(Worker::State& worker, Client& client) {
 void Impl::seal_idle() {
   const uint64_t now_ms = clock.now_ms();
   if (now_ms < options.lz4_after_ms) return;
-  for (Owner* owner : owners())
+  for (const auto& owner : owners())
     for (const Kind kind : kAllKinds)
       for (const Tier tier : {Tier::kRaw, Tier::kLz4, Tier::kZstd})
         segments.seal(*owner, kind, tier, now_ms - options.lz4_after_ms);

@@ -88,6 +88,7 @@ Segment* SegmentStore::open_segment(Owner& owner, const Append& what) {
   segment.used_bytes = 0;
   segment.live_bytes = 0;
   segment.newest_ms = 0;
+  segment.put_ms_sum = 0;
   for (uint32_t b = 0; b < segment.blocks; ++b)
     by_block_[*first + b].store(&segment, std::memory_order_relaxed);
   change_size(segment, segment.blocks);
@@ -112,6 +113,7 @@ std::optional<uint64_t> SegmentStore::append(Owner& owner, const Append& what) {
   segment->live_bytes += what.length_bytes;
   segment->last_append_ms = what.now_ms;
   segment->newest_ms = std::max(segment->newest_ms, what.put_ms);
+  segment->put_ms_sum += what.put_ms;
   segment->contents.push_back(what.content);
   add_locked(of_kind.live_bytes, what.length_bytes);
   return offset;
@@ -129,6 +131,8 @@ void SegmentStore::release(const Location& l) {
   add_locked(of_kind.live_bytes, -static_cast<int64_t>(l.length_bytes));
   if (segment.state == SegmentState::kOpen && segment.live_bytes == 0) {
     segment.used_bytes = 0;  // start over in place
+    segment.newest_ms = 0;
+    segment.put_ms_sum = 0;
     segment.contents.clear();
   } else if (segment.state == SegmentState::kSealed) {
     if (segment.live_bytes == 0) {
@@ -213,7 +217,7 @@ Segment* SegmentStore::take_oldest(Owner& owner, Kind kind) {
 Segment* SegmentStore::take_from_tier(Owner& owner, Kind kind, Tier tier, uint64_t put_before_ms) {
   const std::lock_guard lock(owner.lock);
   auto& list = owner.of(kind).by_tier[static_cast<size_t>(tier)];
-  if (list.empty() || list.front().newest_ms > put_before_ms) return nullptr;
+  if (list.empty() || list.front().due_ms() > put_before_ms) return nullptr;
   Segment& segment = list.front();
   make_busy(segment);
   return &segment;

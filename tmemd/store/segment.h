@@ -46,11 +46,16 @@ struct Segment {
   SegmentState state = SegmentState::kFree;
   uint64_t age = 0;  // order of first append; inherited when contents move on
   uint64_t last_append_ms = 0;
-  uint64_t newest_ms = 0;  // when its youngest page was put
+  uint64_t newest_ms = 0;   // when its youngest page was put
+  uint64_t put_ms_sum = 0;  // over all contents ever appended
   uint32_t used_bytes = 0;
   uint32_t live_bytes = 0;
   std::vector<Handle> contents;  // all ever appended; the live ones are still located here
 
+  uint64_t mean_put_ms() const { return contents.empty() ? 0 : put_ms_sum / contents.size(); }
+  // Age decides on the next tier: of a raw segment by its youngest page, as a young page shall not
+  // cost a compression; of others, which mix pages that moved, by the mean.
+  uint64_t due_ms() const { return tier == Tier::kRaw ? newest_ms : mean_put_ms(); }
   uint32_t size_bytes() const { return blocks * uint32_t{kBlockBytes}; }
   uint64_t offset_bytes() const { return uint64_t{first_block} * kBlockBytes; }
   bool holds(const Location& l) const {
@@ -147,6 +152,7 @@ class SegmentStore {
 
   // Each takes a sealed segment out of the lists and makes it busy; null if there is none.
   Segment* take_oldest(Owner& owner, Kind kind);  // any tier; seals an open one if need be
+  // The first in order of sealing whose pages were put at `put_before_ms` or earlier (due_ms).
   Segment* take_from_tier(Owner& owner, Kind kind, Tier tier, uint64_t put_before_ms);
   Segment* take_sparse(Owner& owner, Kind kind);
   // Ends busy: frees it when nothing is live, else back to the lists as `tier`.

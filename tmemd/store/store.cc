@@ -46,7 +46,7 @@ Impl::~Impl() {
       for (auto& objects : pool.objects)
         objects.clear_and_dispose(std::default_delete<ObjectNode>());
   }
-  for (Owner* owner : owners()) owner->clear();
+  for (const auto& owner : owners()) owner->clear();
 }
 
 void Impl::count(Worker::State& worker, Client& client, Counter which, uint64_t n) {
@@ -195,11 +195,11 @@ std::optional<Counter> fill_record(Impl& impl, const Put& put, const Impl::Targe
     record.state = static_cast<uint32_t>(PageState::kSameFilled);
     return Counter::kPutsSameFilled;
   }
+  record.state = static_cast<uint32_t>(PageState::kContent);
   const auto linked = impl.contents.link(
       put.worker, {page, t.home, t.home.dedup_owner.load(std::memory_order_relaxed), t.state.kind,
                    put.page, put.fingerprint, put.now_ms});
   if (linked == ContentStore::Linked::kNoMemory) return std::nullopt;
-  record.state = static_cast<uint32_t>(PageState::kContent);
   return linked == ContentStore::Linked::kDuplicate ? Counter::kPutsDuplicate : Counter::kPutsOk;
 }
 
