@@ -13,8 +13,14 @@ namespace {
 
 constexpr size_t kClients = 4;
 
+constexpr size_t kRunPages = 16;
+
 size_t client_of(size_t page) {
-  return page / 16 % kClients;
+  return page / kRunPages % kClients;
+}
+// Its number within the client: dense, as a guest's own pages are.
+size_t number_of(size_t page) {
+  return page / kRunPages / kClients * kRunPages + page % kRunPages;
 }
 
 // Clients with the same number here share contents.
@@ -55,7 +61,7 @@ Result<Held> fill(const Corpus& corpus, store::DedupScope scope) {
     clients.push_back(std::move(client));
   }
   for (size_t i = 0; i < corpus.pages(); ++i) {
-    TMEM_CHECK(test->put(*clients[client_of(i)], key_of(i), corpus.page(i)));
+    TMEM_CHECK(test->put(*clients[client_of(i)], key_of(number_of(i)), corpus.page(i)));
     if (i % 1024 == 1023) (void)test->store().maintain(test->worker(), 256);
   }
   TMEM_CHECK(test->age());
