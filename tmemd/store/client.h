@@ -35,6 +35,7 @@ struct ObjectNode {
   uint32_t generation = 0;  // of the pool when it was made
   Kind kind{};
   bool detached = false;  // flushed: not in the hash set, waits for reclaim
+  uint64_t hash = 0;      // of its key
   Handle record = 0;
   uint64_t pages = 0;
   Leaf* leaves = nullptr;  // list, owned

@@ -35,12 +35,13 @@ void add(Counter& counter, int64_t step) {
 
 }  // namespace
 
-ContentStore::ContentStore(BlockAllocator& blocks, SegmentStore& segments, Tables& tables)
+ContentStore::ContentStore(BlockAllocator& blocks, ChunkAllocator& chunks, SegmentStore& segments,
+                           Tables& tables)
     : blocks_(blocks), segments_(segments), tables_(tables) {
   const uint64_t records_max =
       std::min<uint64_t>(blocks.blocks_max() * kBlockBytes / sizeof(ContentRecord), kIndexMask - 1);
   for (Shard& shard : shards_) {
-    shard.records = std::make_unique<RecordTable<ContentRecord>>(blocks, records_max);
+    shard.records = std::make_unique<RecordTable<ContentRecord>>(chunks, records_max);
     shard.buckets.assign(kBucketsMin, 0);
     blocks_.add_heap_bytes(static_cast<int64_t>(shard.buckets.capacity() * sizeof(Handle)));
   }
@@ -438,12 +439,20 @@ std::optional<uint32_t> ContentStore::foreign_domain(Handle h, const Segment& se
   return r->domain;
 }
 
-void ContentStore::prefetch(const Fingerprint& fingerprint, const Owner* domain, Kind kind) {
+void ContentStore::prefetch_bucket(const Fingerprint& fingerprint, const Owner* domain, Kind kind) {
   if (domain == nullptr) return;
   const uint32_t tag = tag_of(fingerprint, domain->number, kind);
   Shard& shard = shards_[tag >> (32 - kShardBits)];
   const std::lock_guard lock(shard.lock);
   __builtin_prefetch(&shard.buckets[bucket_of(shard, tag)]);
+}
+
+void ContentStore::prefetch_twin(const Fingerprint& fingerprint, const Owner* domain, Kind kind) {
+  if (domain == nullptr) return;
+  const uint32_t tag = tag_of(fingerprint, domain->number, kind);
+  Shard& shard = shards_[tag >> (32 - kShardBits)];
+  const std::lock_guard lock(shard.lock);
+  if (const Handle h = shard.buckets[bucket_of(shard, tag)]; h != 0) __builtin_prefetch(&record(h));
 }
 
 uint64_t ContentStore::record_bytes() const {

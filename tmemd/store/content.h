@@ -37,7 +37,8 @@ struct ContentTotals {
 
 class ContentStore {
  public:
-  ContentStore(BlockAllocator& blocks, SegmentStore& segments, Tables& tables);
+  ContentStore(BlockAllocator& blocks, ChunkAllocator& chunks, SegmentStore& segments,
+               Tables& tables);
 
   enum class Linked { kNew, kDuplicate, kNoMemory };
   struct Request {
@@ -55,8 +56,9 @@ class ContentStore {
   void unlink(Handle page);
   // Copies the page's bytes out. `hot` marks the content as used.
   void read(Worker::State& worker, Handle page, PageBuffer out, bool hot);
-  // Hint: brings the dedup bucket of a coming link into the cache.
-  void prefetch(const Fingerprint& fingerprint, const Owner* domain, Kind kind);
+  // Hints for a coming link: bring the dedup bucket, then what it leads to, into the cache.
+  void prefetch_bucket(const Fingerprint& fingerprint, const Owner* domain, Kind kind);
+  void prefetch_twin(const Fingerprint& fingerprint, const Owner* domain, Kind kind);
 
   // A page that shows `content`, if that is still in `segment`; of one client, if given.
   struct Sharer {

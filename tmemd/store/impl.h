@@ -33,6 +33,7 @@ class Impl {
   const Clock& clock;
   const uint64_t epoch;
   BlockAllocator blocks;
+  ChunkAllocator chunks;
   SegmentStore segments;
   Tables tables;
   ContentStore contents;
@@ -55,7 +56,7 @@ class Impl {
   // True while the target still is what resolve saw. Under the key shard's lock.
   static bool is_current(const Target& t) { return t.home.pools[t.pool].load() == t.state; }
   ObjectKey object_key(const Target& t, const ObjectId& id) const {
-    return {&t.home, t.pool, t.state.generation, id};
+    return make_key(t.home, t.pool, t.state.generation, id);
   }
   void count(Worker::State& worker, Client& client, Counter which, uint64_t n = 1);
   void destroy_pool_of(Client& client, uint32_t pool, bool recreate);

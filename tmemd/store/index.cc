@@ -40,16 +40,16 @@ uint32_t salt_of(const ObjectNode& object) {
 
 }  // namespace
 
-uint64_t hash_of(const ObjectKey& key) {
+ObjectKey make_key(Client& client, uint32_t pool, uint32_t generation, const ObjectId& id) {
   struct {
     uint32_t client, pool, generation, zero;
     std::array<uint64_t, 3> id;
-  } words{key.client->number, key.pool, key.generation, 0, key.id.word};
+  } words{client.number, pool, generation, 0, id.word};
   if (TMEM_MUTATED(kOidIgnoresHighWord)) words.id[2] = 0;
   if (TMEM_MUTATED(kWrongPool)) words.pool = words.generation = 0;
   if (TMEM_MUTATED(kWrongClient)) words.client = words.generation = 0;
-  const uint64_t salt = TMEM_MUTATED(kWrongClient) ? 0 : key.client->salt;
-  return XXH3_64bits_withSeed(&words, sizeof words, salt);
+  const uint64_t salt = TMEM_MUTATED(kWrongClient) ? 0 : client.salt;
+  return {&client, pool, generation, id, XXH3_64bits_withSeed(&words, sizeof words, salt)};
 }
 
 uint64_t hash_of(const LeafKey& key) {
@@ -146,6 +146,7 @@ ObjectNode* KeyShard::make_object(const ObjectKey& key, Kind kind) {
   node->pool = key.pool;
   node->generation = key.generation;
   node->kind = kind;
+  node->hash = key.hash;
   node->record = make_handle(number_, index);
   blocks_.add_heap_bytes(sizeof(ObjectNode) + kMallocBytes);
   objects_.insert(*node);
@@ -278,7 +279,7 @@ ObjectNode* KeyShard::verify(const ContentStore::Sharer& sharer, Handle content)
   if (!records.exists(i) || records[i].used == 0) return nullptr;
   const ObjectRecord& r = records[i];
   Client& client = *tables_.client(r.client);
-  ObjectNode* object = find_object({&client, r.pool, r.generation, r.id});
+  ObjectNode* object = find_object(make_key(client, r.pool, r.generation, r.id));
   if (object == nullptr || object->record != sharer.object) return nullptr;
   if (find_page(*object, sharer.index) != sharer.page) return nullptr;
   const PageRecord& page = record(sharer.page);

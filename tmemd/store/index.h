@@ -27,6 +27,7 @@ struct ObjectKey {
   uint32_t pool = 0;
   uint32_t generation = 0;
   ObjectId id;
+  uint64_t hash = 0;  // of the above; set by make_key
 };
 
 struct Leaf {
@@ -104,17 +105,15 @@ struct LeafKey {
 };
 
 // Salted by client, so that a guest cannot aim its ids at one bucket.
-uint64_t hash_of(const ObjectKey& key);
+ObjectKey make_key(Client& client, uint32_t pool, uint32_t generation, const ObjectId& id);
 uint64_t hash_of(const LeafKey& key);
 inline uint32_t shard_of(const ObjectKey& key) {
-  return static_cast<uint32_t>(hash_of(key) >> (64 - kShardBits));
+  return static_cast<uint32_t>(key.hash >> (64 - kShardBits));
 }
 
 struct ObjectHash {
-  size_t operator()(const ObjectNode& n) const {
-    return hash_of(ObjectKey{n.client, n.pool, n.generation, n.id});
-  }
-  size_t operator()(const ObjectKey& k) const { return hash_of(k); }
+  size_t operator()(const ObjectNode& n) const { return n.hash; }
+  size_t operator()(const ObjectKey& k) const { return k.hash; }
 };
 struct ObjectEqual {
   bool operator()(const ObjectNode& a, const ObjectNode& b) const { return &a == &b; }

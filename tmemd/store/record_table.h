@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A dense table of fixed-size records in arena blocks. Index 0 is never used.
+// A dense table of fixed-size records in chunks of the arena. Index 0 is never used.
 //
 // Not synchronised: each table belongs to a shard and is changed under its lock. A record that is
 // known to be in use may be read from elsewhere, since records never move.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -11,7 +12,7 @@
 #include <vector>
 
 #include "libtmem/base/assert.h"
-#include "tmemd/store/blocks.h"
+#include "tmemd/store/chunks.h"
 #include "tmemd/store/lazy_array.h"
 
 namespace tmem::store {
@@ -19,11 +20,11 @@ namespace tmem::store {
 template <class Record>
 class RecordTable {
  public:
-  static constexpr uint32_t kPerChunk = kBlockBytes / sizeof(Record);
+  static constexpr uint32_t kPerChunk = kChunkBytes / sizeof(Record);
 
   // `records_max` bounds what the table can ever hold.
-  RecordTable(BlockAllocator& blocks, uint64_t records_max)
-      : blocks_(blocks), chunks_max_(records_max / kPerChunk + 1), chunks_(chunks_max_) {}
+  RecordTable(ChunkAllocator& allocator, uint64_t records_max)
+      : allocator_(allocator), chunks_max_(records_max / kPerChunk + 1), chunks_(chunks_max_) {}
   RecordTable(const RecordTable&) = delete;
   RecordTable& operator=(const RecordTable&) = delete;
 
@@ -36,7 +37,10 @@ class RecordTable {
     Record& record = (*this)[index + 1];
     c.free_head = static_cast<uint16_t>(record.free_link());
     std::memset(static_cast<void*>(&record), 0, sizeof(Record));
-    if (--c.free_count == 0) set_has_free(chunk, false);
+    if (--c.free_count == 0)
+      set_has_free(chunk, false);
+    else
+      __builtin_prefetch(&(*this)[chunk * kPerChunk + c.free_head + 1], 1);
     return index + 1;
   }
 
@@ -62,13 +66,13 @@ class RecordTable {
   // Indices are below this.
   uint32_t end() const { return chunks_end_ * kPerChunk + 1; }
 
-  uint64_t bytes() const { return chunks_used_ * kBlockBytes; }  // any thread
+  uint64_t bytes() const { return chunks_used_ * kChunkBytes; }  // any thread
 
  private:
   static constexpr uint32_t kNone = ~0u;
   struct Chunk {
-    std::byte* records;  // null: no block
-    uint32_t block;
+    std::byte* records;  // null: none
+    uint32_t number;     // the allocator's
     uint16_t free_head;  // index in the chunk; valid while free_count > 0
     uint16_t free_count;
   };
@@ -81,15 +85,15 @@ class RecordTable {
   }
 
   uint32_t add_chunk(Purpose purpose) {
-    uint32_t chunk = 0;
+    uint32_t& chunk = gap_hint_;
     while (chunk < chunks_end_ && chunks_[chunk].records != nullptr) ++chunk;
     if (chunk == chunks_max_) return kNone;
-    const auto block = blocks_.allocate(0, purpose);
-    if (!block) return kNone;
+    const auto number = allocator_.allocate(purpose);
+    if (!number) return kNone;
     if (chunk == chunks_end_) ++chunks_end_;
     ++chunks_used_;
-    chunks_[chunk] = Chunk{blocks_.address(*block), *block, 0, kPerChunk};
-    std::memset(chunks_[chunk].records, 0, kBlockBytes);
+    chunks_[chunk] = Chunk{allocator_.address(*number), *number, 0, kPerChunk};
+    std::memset(chunks_[chunk].records, 0, kChunkBytes);
     for (uint32_t i = 0; i + 1 < kPerChunk; ++i)
       (*this)[chunk * kPerChunk + i + 1].free_link() = i + 1;
     set_has_free(chunk, true);
@@ -98,9 +102,10 @@ class RecordTable {
 
   void release_chunk(uint32_t chunk) {
     set_has_free(chunk, false);
-    blocks_.free(chunks_[chunk].block, 1);
+    allocator_.free(chunks_[chunk].number);
     chunks_[chunk] = Chunk{};
     --chunks_used_;
+    gap_hint_ = std::min(gap_hint_, chunk);
   }
 
   void set_has_free(uint32_t chunk, bool has) {
@@ -111,10 +116,11 @@ class RecordTable {
     if (has && chunk / 64 < hint_) hint_ = chunk / 64;
   }
 
-  BlockAllocator& blocks_;
+  ChunkAllocator& allocator_;
   const uint64_t chunks_max_;
   LazyArray<Chunk> chunks_;
   uint32_t chunks_end_ = 0;  // chunks at or above were never used
+  uint32_t gap_hint_ = 0;    // none is missing below
   std::atomic<uint64_t> chunks_used_{0};
   std::vector<uint64_t> has_free_;  // one bit a chunk
   uint32_t hint_ = 0;               // no word below has a bit

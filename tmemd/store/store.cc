@@ -30,9 +30,10 @@ Impl::Impl(const Options& options_in, memory::SlotProvider& provider, const Cloc
       clock(clock_in),
       epoch((seed ^ 0x746d656d) * 0x9e3779b97f4a7c15 | 1),
       blocks(provider, options_in.budget_bytes),
+      chunks(blocks),
       segments(blocks),
-      tables(blocks),
-      contents(blocks, segments, tables),
+      tables(blocks, chunks),
+      contents(blocks, chunks, segments, tables),
       registry(tables, seed),
       fingerprint(seed) {
   for (uint32_t s = 0; s < kShards; ++s)
@@ -179,6 +180,7 @@ struct Put {
   PageBytes page;
   std::optional<uint64_t> fill;
   Fingerprint fingerprint;
+  Owner* domain;  // of dedup; null: none
   uint64_t now_ms;
 };
 
@@ -197,8 +199,7 @@ std::optional<Counter> fill_record(Impl& impl, const Put& put, const Impl::Targe
   }
   record.state = static_cast<uint32_t>(PageState::kContent);
   const auto linked = impl.contents.link(
-      put.worker, {page, t.home, t.home.dedup_owner.load(std::memory_order_relaxed), t.state.kind,
-                   put.page, put.fingerprint, put.now_ms});
+      put.worker, {page, t.home, put.domain, t.state.kind, put.page, put.fingerprint, put.now_ms});
   if (linked == ContentStore::Linked::kNoMemory) return std::nullopt;
   return linked == ContentStore::Linked::kDuplicate ? Counter::kPutsDuplicate : Counter::kPutsOk;
 }
@@ -238,6 +239,7 @@ Attempt try_put(Impl& impl, const Put& put, const Impl::Target& t) {
   if (!Impl::is_current(t)) return Attempt::kNoPool;
   ObjectNode* object = shard.find_object(object_key);
   const Handle old = object != nullptr ? shard.find_page(*object, put.key.index) : 0;
+  if (!put.fill) impl.contents.prefetch_twin(put.fingerprint, put.domain, t.state.kind);
   if (old == 0) {
     if (put.client.frozen && !TMEM_MUTATED(kFrozenAcceptsNew)) return Attempt::kFrozen;
     if (!t.home.acquire_page(t.state.kind, TMEM_MUTATED(kCapOffByOne) ? 1 : 0))
@@ -276,7 +278,8 @@ bool may_have_memory(const Impl& impl, const Impl::Target& t) {
 
 Status Store::put(Worker& worker, Client& client, const Key& key, PageBytes page) {
   Impl& impl = *impl_;
-  Put put{worker.state(), client, key, page, same_filled_value(page), {}, impl.clock.now_ms()};
+  Put put{worker.state(),          client, key,     page,
+          same_filled_value(page), {},     nullptr, impl.clock.now_ms()};
   const auto target = impl.resolve(client, key.pool);
   if (!target) {
     impl.count(put.worker, client, Counter::kPuts);
@@ -284,9 +287,8 @@ Status Store::put(Worker& worker, Client& client, const Key& key, PageBytes page
   }
   if (!put.fill) {
     put.fingerprint = impl.fingerprint(page);
-    impl.contents.prefetch(put.fingerprint,
-                           target->home.dedup_owner.load(std::memory_order_relaxed),
-                           target->state.kind);
+    put.domain = target->home.dedup_owner.load(std::memory_order_relaxed);
+    impl.contents.prefetch_bucket(put.fingerprint, put.domain, target->state.kind);
   }
   if (may_have_memory(impl, *target)) {
     for (unsigned tries = 0; tries < kRoomTriesMax; ++tries) {

@@ -20,13 +20,13 @@ class Tables {
  public:
   static constexpr uint32_t kClientsMax = 4096;
 
-  explicit Tables(BlockAllocator& blocks) : clients_(kClientsMax) {
+  Tables(BlockAllocator& blocks, ChunkAllocator& chunks) : clients_(kClientsMax) {
     // Each page could be a record of its own, were the arena made of records alone.
     const uint64_t bytes_max = blocks.blocks_max() * kBlockBytes;
     for (uint32_t s = 0; s < kShards; ++s) {
-      pages_[s] = std::make_unique<RecordTable<PageRecord>>(blocks, limit<PageRecord>(bytes_max));
+      pages_[s] = std::make_unique<RecordTable<PageRecord>>(chunks, limit<PageRecord>(bytes_max));
       objects_[s] =
-          std::make_unique<RecordTable<ObjectRecord>>(blocks, limit<ObjectRecord>(bytes_max));
+          std::make_unique<RecordTable<ObjectRecord>>(chunks, limit<ObjectRecord>(bytes_max));
     }
   }
 
