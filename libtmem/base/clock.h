@@ -21,7 +21,8 @@ class SteadyClock final : public Clock {
   uint64_t now_ms() const override {
     timespec now{};
     (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
+    return static_cast<uint64_t>(now.tv_sec) * 1000 +
+           static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
   }
 };
 
