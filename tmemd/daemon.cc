@@ -128,11 +128,12 @@ void Daemon::kick_maintenance() {
 }
 
 void Daemon::step_clock(uint64_t milliseconds) {
-  constexpr unsigned kSlicesPerCall = 64;
-  constexpr unsigned kCallsMax = 100'000;  // 100 GiB of work: then it is not done, but never ends
+  constexpr unsigned kSlicesPerCall = 64;  // about 1 MiB of work
   stepped_->advance_ms(milliseconds);
   store::Worker worker;
-  for (unsigned i = 0; i < kCallsMax && store_->maintain(worker, kSlicesPerCall); ++i) {
+  // At most about one pass over all memory: what is then left waits for the next step.
+  const uint64_t calls_max = 16 + store_->stats().budget_bytes / kMiB;
+  for (uint64_t i = 0; i < calls_max && store_->maintain(worker, kSlicesPerCall); ++i) {
   }
 }
 

@@ -16,6 +16,7 @@ namespace tmem::lab {
 namespace {
 
 constexpr uint32_t kWords = 3000;
+constexpr uint32_t kWordsOfFile = 40;
 constexpr uint64_t kBinaryBytes = 256 * kKiB;
 
 class Vocabulary {
@@ -36,7 +37,13 @@ class Vocabulary {
       words_.push_back(std::move(word));
     }
   }
-  const std::string& pick(Rng& rng) const { return words_[rng.skewed_below(kWords)]; }
+  // The words of one file: it uses few of all.
+  Vocabulary(const Vocabulary& all, Rng& rng) {
+    for (uint32_t i = 0; i < kWordsOfFile; ++i) words_.push_back(all.pick(rng));
+  }
+  const std::string& pick(Rng& rng) const {
+    return words_[rng.skewed_below(static_cast<uint32_t>(words_.size()))];
+  }
 
  private:
   std::vector<std::string> words_;
@@ -66,16 +73,21 @@ std::string text_line(const Vocabulary& words, Rng& rng, const std::string& pref
 
 std::string make_text(const Vocabulary& words, uint64_t seed, uint64_t bytes) {
   Rng rng(seed);
-  const std::string prefix = words.pick(rng);
+  const Vocabulary own(words, rng);
+  const std::string prefix = own.pick(rng);
   std::string text;
   text.reserve(bytes + 256);
-  while (text.size() < bytes) text += text_line(words, rng, prefix);
+  while (text.size() < bytes) text += text_line(own, rng, prefix);
   text.resize(bytes);
   return text;
 }
 
 void append_code(std::string& out, Rng& rng, uint64_t until) {
   while (out.size() < until) {
+    if (rng.below(3) == 0 && out.size() > 1024) {  // idioms come again
+      out.append(std::string(out, out.size() - 16 - rng.below(1000), 5 + rng.below(12)));
+      continue;
+    }
     // 400 opcode templates, some common; operands: often small, sometimes a far address.
     const uint64_t opcode = mix(rng.skewed_below(400), 0xc0de);
     const uint32_t opcode_bytes = 1 + static_cast<uint32_t>(opcode >> 61) % 4;

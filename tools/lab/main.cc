@@ -24,11 +24,12 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitInterrupted = 130;
-constexpr const char* kDefaultFiles = "/usr/include:/usr/lib:/usr/share";
+constexpr const char* kMachineFiles = "/usr/include:/usr/lib:/usr/share";
+constexpr const char* kAuto = "auto";
 
 struct CommandLine {
   Parameters parameters;
-  std::string files = kDefaultFiles;
+  std::string files = kAuto;
   std::string json_path;
   std::string svg_path;
   std::string manifest_path;
@@ -54,8 +55,8 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
   lpc->add_option("--rounds", p.rounds, "how often each tree is built (default 2)")
       ->check(CLI::Range(1, 8));
   lpc->add_option("--files", line.files,
-                  std::string("directories (A:B), a manifest, or \"generated\" (default ") +
-                      kDefaultFiles + ")");
+                  std::string("directories (A:B), a manifest, \"generated\", or \"auto\": ") +
+                      kMachineFiles + ", generated where these have too few files (default)");
   lpc->add_option("--write-manifest", line.manifest_path, "write the file manifest here");
   lpc->add_option("--tmemd", line.tmemd, "the daemon (default: tmemd beside this program)");
   try {
@@ -75,15 +76,26 @@ std::vector<std::string> split(const std::string& list) {
   return parts;
 }
 
-Result<std::unique_ptr<FileSource>> open_files(const CommandLine& line, const Model& model) {
+// Replaces line.files by what "auto" came to.
+Result<std::unique_ptr<FileSource>> open_files(CommandLine& line, const Model& model) {
   const auto counts = files_needed(line.parameters, model);
-  if (line.files == "generated") return create_generated_files(line.parameters.seed, counts);
+  const uint64_t seed = line.parameters.seed;
   std::error_code ignored;
+  if (line.files == kAuto) {
+    line.files = kMachineFiles;
+    auto found = choose_files(split(line.files), seed, counts);
+    if (found) return create_real_files(*std::move(found));
+    (void)std::fputs(
+        fmt::format("{}: {}\nUsing generated files.\n", line.files, found.error().message).c_str(),
+        stderr);
+    line.files = "generated";
+  }
+  if (line.files == "generated") return create_generated_files(seed, counts);
   if (std::filesystem::is_regular_file(line.files, ignored)) {
     TMEM_TRY(auto files, read_manifest(line.files));
     return create_real_files(std::move(files));
   }
-  TMEM_TRY(auto files, choose_files(split(line.files), line.parameters.seed, counts));
+  TMEM_TRY(auto files, choose_files(split(line.files), seed, counts));
   return create_real_files(std::move(files));
 }
 
@@ -124,7 +136,7 @@ Result<void> run_all(const CommandLine& line, const Model& model, Contents& cont
   return {};
 }
 
-Result<void> run(const CommandLine& line, Progress& progress) {
+Result<void> run(CommandLine& line, Progress& progress) {
   const Model model;
   TMEM_TRY(const std::unique_ptr<FileSource> source, open_files(line, model));
   Report report;
