@@ -40,9 +40,9 @@ uint64_t BlockAllocator::reserve_bytes(uint64_t budget) {
   return std::min(std::max(2 * uint64_t{memory::kSlotBytes}, budget / 50), budget / 16);
 }
 
-bool BlockAllocator::has_room(unsigned order, Purpose purpose) const {
+bool BlockAllocator::has_room(Purpose purpose) const {
   const uint64_t kept = purpose == Purpose::kNormal ? reserve_bytes() : 0;
-  return used_bytes() + (kBlockBytes << order) + kept <= budget_bytes_;
+  return used_bytes() + kBlockBytes + kept <= budget_bytes_;
 }
 
 void BlockAllocator::update_runs(uint32_t slot) {
@@ -75,30 +75,63 @@ bool BlockAllocator::acquire_slot() {
   return true;
 }
 
-std::optional<uint32_t> BlockAllocator::allocate(unsigned order, Purpose purpose) {
+// Marks a free block as used.
+void BlockAllocator::take(uint32_t block, Purpose purpose) {
+  const uint32_t s = block / kBlocksPerSlot;
+  const uint32_t b = block % kBlocksPerSlot;
+  const uint64_t bit = uint64_t{1} << (b % 64);
+  Slot& slot = slots_[s];
+  TMEM_ASSERT((slot.free[b / 64] & bit) != 0);
+  slot.free[b / 64] &= ~bit;
+  if ((slot.stale[b / 64] & bit) != 0) add_stale(-1);
+  slot.stale[b / 64] &= ~bit;
+  update_runs(s);
+  ++used_blocks_;
+  if (purpose == Purpose::kNormal) ++allocations_;
+}
+
+std::optional<uint32_t> BlockAllocator::allocate(Purpose purpose) {
   const std::lock_guard lock(mutex_);
-  if (!has_room(order, purpose)) return std::nullopt;
-  auto s = find_slot(order);
-  if (!s) {
-    if (!acquire_slot()) return std::nullopt;
-    s = find_slot(order);
-  }
-  Slot& slot = slots_[*s];
-  for (uint32_t w = 0; w < slot.free.size(); ++w) {
-    const uint64_t starts = run_starts(slot.free[w], order);
+  if (!has_room(purpose)) return std::nullopt;
+  auto s = find_slot(0);
+  if (!s) s = acquire_slot() ? find_slot(0) : std::nullopt;
+  if (!s) return std::nullopt;
+  const Bits& free = slots_[*s].free;
+  const uint32_t w = free.back() != 0 ? static_cast<uint32_t>(free.size()) - 1 : 0;
+  const uint32_t block =
+      *s * kBlocksPerSlot + w * 64 + 63 - static_cast<uint32_t>(std::countl_zero(free[w]));
+  take(block, purpose);
+  return block;
+}
+
+std::optional<uint32_t> BlockAllocator::allocate_run(Purpose purpose) {
+  const std::lock_guard lock(mutex_);
+  if (!has_room(purpose)) return std::nullopt;
+  auto s = find_slot(kOrderMax);
+  if (!s && acquire_slot()) s = find_slot(kOrderMax);
+  unsigned order = kOrderMax;
+  while (!s && order > 0) s = find_slot(--order);
+  if (!s) return std::nullopt;
+  for (uint32_t w = 0; w < slots_[*s].free.size(); ++w) {
+    const uint64_t starts = run_starts(slots_[*s].free[w], order);
     if (starts == 0) continue;
-    const auto bit = static_cast<uint32_t>(std::countr_zero(starts));
-    const uint64_t mask = run_mask(1u << order) << bit;
-    slot.free[w] &= ~mask;
-    add_stale(-std::popcount(slot.stale[w] & mask));
-    slot.stale[w] &= ~mask;
-    update_runs(*s);
-    used_blocks_ += 1u << order;
-    ++allocations_;
-    return *s * kBlocksPerSlot + w * 64 + bit;
+    const uint32_t block =
+        *s * kBlocksPerSlot + w * 64 + static_cast<uint32_t>(std::countr_zero(starts));
+    take(block, purpose);
+    return block;
   }
   TMEM_ASSERT(!"has_run_ names a slot without a run");
   return std::nullopt;
+}
+
+bool BlockAllocator::extend(uint32_t first, uint32_t count, Purpose purpose) {
+  const uint32_t next = first + count;
+  if (next % kBlocksPerSlot == 0) return false;
+  const std::lock_guard lock(mutex_);
+  const uint64_t word = slots_[next / kBlocksPerSlot].free[next % kBlocksPerSlot / 64];
+  if ((word >> (next % 64) & 1) == 0 || !has_room(purpose)) return false;
+  take(next, purpose);
+  return true;
 }
 
 void BlockAllocator::free(uint32_t first, uint32_t count) {

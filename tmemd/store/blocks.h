@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The arena: the provider's 2 MiB slots cut into blocks of 16 KiB, handed out in aligned runs of
-// 1 to 16 blocks (a segment, or a chunk of a record table). Keeps the budget.
+// The arena: the provider's 2 MiB slots cut into blocks of 16 KiB. Keeps the budget.
 //
-// Low slots are filled first, so that a shrinking pool empties high slots, which go back to the
-// provider whole; free blocks of other slots are discarded when many have gathered.
+// A segment starts with one block, at the start of the longest free run, and grows in place block
+// by block up to 16; single blocks (for record tables) come from the far end. Low slots are filled
+// first, so that a shrinking pool empties high slots, which go back to the provider whole; free
+// blocks of other slots are discarded when many have gathered.
 //
 // Thread safety: all calls from any thread. Innermost lock of the store.
 #pragma once
@@ -20,7 +21,8 @@ namespace tmem::store {
 
 inline constexpr size_t kBlockBytes = 16 * kKiB;
 inline constexpr uint32_t kBlocksPerSlot = memory::kSlotBytes / kBlockBytes;
-inline constexpr unsigned kOrderMax = 4;  // runs of up to 2^4 blocks: 256 KiB
+inline constexpr unsigned kOrderMax = 4;  // free runs are known up to 2^4 blocks: 256 KiB
+inline constexpr uint32_t kRunBlocksMax = 1u << kOrderMax;
 
 // Who asks: the reserve is only for work that gives memory back (compressing, cleaning).
 enum class Purpose { kNormal, kReserve };
@@ -32,9 +34,13 @@ class BlockAllocator {
   BlockAllocator& operator=(const BlockAllocator&) = delete;
   ~BlockAllocator();
 
-  // First block of an aligned run of 2^order blocks; contents undefined. Nothing when the budget
-  // (less the reserve, for kNormal) or the provider is exhausted.
-  std::optional<uint32_t> allocate(unsigned order, Purpose purpose);
+  // One block, contents undefined. Nothing when the budget (less the reserve, for kNormal) or the
+  // provider is exhausted.
+  std::optional<uint32_t> allocate(Purpose purpose);
+  // The same, with room to grow where there is some.
+  std::optional<uint32_t> allocate_run(Purpose purpose);
+  // Adds the block behind a run, if it is free.
+  bool extend(uint32_t first, uint32_t count, Purpose purpose);
   // Frees any part of what was allocated.
   void free(uint32_t first, uint32_t count);
 
@@ -60,9 +66,10 @@ class BlockAllocator {
     return bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
   }
   uint64_t released_slots() const { return released_slots_; }
-  uint64_t allocations() const { return allocations_; }  // ever
-  // True when a normal allocation of 2^order blocks would not break the budget.
-  bool has_room(unsigned order, Purpose purpose) const;
+  // Blocks ever allocated for puts.
+  uint64_t allocations() const { return allocations_; }
+  // True when another block would not break the budget.
+  bool has_room(Purpose purpose) const;
 
   std::byte* address(uint32_t block) const { return base_ + size_t{block} * kBlockBytes; }
   std::byte* base() const { return base_; }
@@ -78,6 +85,7 @@ class BlockAllocator {
 
   void update_runs(uint32_t slot);
   std::optional<uint32_t> find_slot(unsigned order);
+  void take(uint32_t block, Purpose purpose);
   bool acquire_slot();
   uint64_t discard_stale(uint32_t slot);
   void add_stale(int64_t blocks) { stale_blocks_ += static_cast<uint64_t>(blocks); }

@@ -25,7 +25,7 @@ class ChunkAllocator {
   std::optional<uint32_t> allocate(Purpose purpose) {
     const std::lock_guard lock(mutex_);
     if (partial_.empty()) {
-      const auto block = blocks_.allocate(0, purpose);
+      const auto block = blocks_.allocate(purpose);
       if (!block) return std::nullopt;
       partial_.emplace(*block, kAllFree);
     }

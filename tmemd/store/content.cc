@@ -14,7 +14,7 @@ namespace {
 constexpr uint32_t kDomainMask = (1u << 20) - 1;
 constexpr uint64_t kLengthMask = (1u << 13) - 1;
 constexpr size_t kBucketsMin = 64;
-constexpr uint64_t kLoadMax = 2;        // contents a bucket before a split
+constexpr uint64_t kLoadMax = 3;        // contents a bucket before a split
 constexpr unsigned kCandidatesMax = 2;  // twins compared at most, against crafted tags
 constexpr unsigned kTwinsMax = 32;      // equal contents listed at most: bounds a chain walk
 constexpr unsigned kSegmentGain = 95;   // zstd must save 5 % of the LZ4 blob

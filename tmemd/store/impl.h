@@ -104,12 +104,12 @@ class Impl {
   bool compress_some(Worker::State& worker, Tier from, uint64_t put_before_ms,
                      unsigned* blocks_done);
   bool compress_segment(Worker::State& worker, Segment& segment, Tier to);
-  bool clean_some(Worker::State& worker, unsigned* blocks_done);
-  bool too_many_holes(uint64_t share) const;
+  bool clean_some(uint32_t dead_share, unsigned* blocks_done);
+  bool too_many_holes(uint32_t share) const;
   bool nursery_full() const;
   void seal_idle();
   void enforce_caps(Worker::State& worker);
-  bool maintain_once(Worker::State& worker, unsigned* blocks_done);
+  bool maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done);
 
   std::atomic<uint64_t> allocations_seen_{0};
   std::mutex pending_mutex_;  // innermost

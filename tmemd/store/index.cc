@@ -130,7 +130,7 @@ Leaf* KeyShard::find_leaf(const ObjectNode& object, uint32_t index) {
 // ---- Objects ----
 
 ObjectNode* KeyShard::make_object(const ObjectKey& key, Kind kind) {
-  if (!blocks_.has_room(0, Purpose::kNormal)) return nullptr;
+  if (!blocks_.has_room(Purpose::kNormal)) return nullptr;
   const uint32_t index = tables_.objects(number_).allocate(Purpose::kNormal);
   if (index == 0) return nullptr;
   ObjectRecord& r = tables_.objects(number_)[index];
@@ -204,7 +204,7 @@ bool KeyShard::set_page(ObjectNode& object, uint32_t index, Handle page) {
     return true;
   }
   const bool full = leaf == nullptr || leaf->count() == leaf->capacity;
-  if (full && !blocks_.has_room(0, Purpose::kNormal)) return false;
+  if (full && !blocks_.has_room(Purpose::kNormal)) return false;
   if (leaf == nullptr) {
     LeafPtr fresh = make_leaf({object.record, leaf_number(index), salt_of(object)}, 4);
     leaf = fresh.get();

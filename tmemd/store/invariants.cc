@@ -82,8 +82,9 @@ void check_owner(Owner& owner, Sums& sums) {
     };
     for (const Segment& s : of_kind.by_age) add(s);
     for (const Segment& s : of_kind.busy) add(s);
-    for (const Segment* s : of_kind.open)
-      if (s != nullptr) add(*s);
+    for (const auto& of_tier : of_kind.open)
+      for (const Segment* s : of_tier)
+        if (s != nullptr) add(*s);
     sums.expect(size_bytes == of_kind.size_bytes, "an owner's segment bytes are wrong");
     sums.expect(live_bytes == of_kind.live_bytes, "an owner's live bytes are wrong");
   }

@@ -11,9 +11,14 @@ namespace tmem::store {
 namespace {
 
 constexpr uint32_t kSlicePages = 64;  // freed under one hold of a shard's lock
-// Cleaning starts when this part of the segments is holes: when memory is short, and when idle.
-constexpr uint64_t kHolesShareInNeed = 8;
-constexpr uint64_t kHolesShareIdle = 48;
+// Cleaning starts when this part of all segments is holes, with segments of which at least this
+// part is dead: while puts come, a copy must gain something; at rest, holes go.
+struct Cleaning {
+  uint32_t holes_share;
+  uint32_t dead_share;
+};
+constexpr Cleaning kCleanBusy = {12, 6};
+constexpr Cleaning kCleanIdle = {512, 64};
 constexpr uint64_t kAnyAge = ~uint64_t{0};
 constexpr unsigned kEvictTries = 4;  // victims tried before the globally oldest
 
@@ -327,7 +332,7 @@ bool Impl::compress_some(Worker::State& worker, Tier from, uint64_t put_before_m
 
 // ---- Cleaning ----
 
-bool Impl::too_many_holes(uint64_t share) const {
+bool Impl::too_many_holes(uint32_t share) const {
   uint64_t size_bytes = 0;
   uint64_t holes_bytes = 0;
   for (const auto& owner : owners())
@@ -339,7 +344,7 @@ bool Impl::too_many_holes(uint64_t share) const {
 }
 
 // Copies the live rest of a sparse segment of the owner with the most holes, and frees it.
-bool Impl::clean_some(Worker::State&, unsigned* blocks_done) {
+bool Impl::clean_some(uint32_t dead_share, unsigned* blocks_done) {
   struct Candidate {
     uint64_t holes_bytes;
     std::shared_ptr<Owner> owner;
@@ -353,7 +358,7 @@ bool Impl::clean_some(Worker::State&, unsigned* blocks_done) {
   std::sort(candidates.begin(), candidates.end(),
             [](const Candidate& a, const Candidate& b) { return a.holes_bytes > b.holes_bytes; });
   for (const Candidate& c : candidates) {
-    Segment* segment = segments.take_sparse(*c.owner, c.kind);
+    Segment* segment = segments.take_sparse(*c.owner, c.kind, dead_share);
     if (segment == nullptr) continue;
     *blocks_done += segment->blocks;
     bool moved = true;
@@ -384,12 +389,12 @@ bool Impl::make_room(Worker::State& worker) {
   if (nursery_full() && compress_some(worker, Tier::kRaw, kAnyAge, &blocks_done) &&
       blocks.used_bytes() < before)
     return true;
-  if (too_many_holes(kHolesShareInNeed) && clean_some(worker, &blocks_done) &&
+  if (too_many_holes(kCleanBusy.holes_share) && clean_some(kCleanBusy.dead_share, &blocks_done) &&
       blocks.used_bytes() < before)
     return true;
   if (evict_some(worker)) return true;
   return compress_some(worker, Tier::kRaw, kAnyAge, &blocks_done) ||
-         clean_some(worker, &blocks_done);
+         clean_some(kCleanIdle.dead_share, &blocks_done);
 }
 
 bool Impl::make_room_under_cap(Worker::State& worker, Client& client) {
@@ -413,7 +418,7 @@ void Impl::enforce_caps(Worker::State& worker) {
     }
 }
 
-bool Impl::maintain_once(Worker::State& worker, unsigned* blocks_done) {
+bool Impl::maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done) {
   const uint64_t now_ms = clock.now_ms();
   if (reclaim_pending(kSlicePages)) {
     *blocks_done += 1;
@@ -430,19 +435,20 @@ bool Impl::maintain_once(Worker::State& worker, unsigned* blocks_done) {
   if (options.zstd && now_ms >= options.zstd_after_ms &&
       compress_some(worker, Tier::kLz4, now_ms - options.zstd_after_ms, blocks_done))
     return true;
-  return too_many_holes(kHolesShareIdle) && clean_some(worker, blocks_done);
+  const Cleaning cleaning = idle ? kCleanIdle : kCleanBusy;
+  return too_many_holes(cleaning.holes_share) && clean_some(cleaning.dead_share, blocks_done);
 }
 
 bool Impl::maintain(Worker::State& worker, unsigned slices) {
   seal_idle();
   enforce_caps(worker);
+  const uint64_t allocated = blocks.allocations();
+  const bool idle = allocations_seen_.exchange(allocated) == allocated;  // no puts since last time
   unsigned blocks_done = 0;
   bool more = true;
-  while (more && blocks_done < slices) more = maintain_once(worker, &blocks_done);
+  while (more && blocks_done < slices) more = maintain_once(worker, idle, &blocks_done);
   if (!more) seal_idle();
-  // Free blocks are kept for the next puts, unless none came since the last call.
-  const uint64_t allocated = blocks.allocations();
-  (void)blocks.trim(!more && allocations_seen_.exchange(allocated) == allocated);
+  (void)blocks.trim(/*all=*/idle && !more);
   return more;
 }
 

@@ -2,26 +2,28 @@
 #include "tmemd/store/segment.h"
 
 #include <algorithm>
-#include <bit>
+#include <utility>
 
 #include "libtmem/base/assert.h"
 
 namespace tmem::store {
 namespace {
 
-// Open segments of an owner together stay near 1 % of what it holds: up to three tiers of a kind
-// are open, half full on average.
-unsigned order_for(uint64_t owner_bytes) {
-  const uint64_t blocks = owner_bytes / 128 / kBlockBytes;
-  if (blocks == 0) return 0;
-  return std::min<unsigned>(kOrderMax, static_cast<unsigned>(std::bit_width(blocks)) - 1);
+// Segments with at least this part dead are listed for the cleaner. Raw pages move anyway when
+// they are compressed.
+constexpr uint32_t kSparseShare = 64;
+// A full segment with less room than this is sealed; few contents are as small.
+constexpr uint32_t kTailBytesMin = 512;
+constexpr size_t kGrowing = 0;       // places in PerKind::open
+constexpr int kSparseLooksMax = 32;  // entries of the list that one call goes through
+
+uint64_t dead_bytes(const Segment& s) {
+  return s.used_bytes - s.live_bytes;
 }
 
-// Whether cleaning a sealed segment is worth its copies: 1/16 of what was appended is dead. Raw
-// pages move anyway when they are compressed.
 bool is_sparse(const Segment& s) {
   if (s.tier == Tier::kRaw && s.owner->compresses) return false;
-  return uint64_t{s.used_bytes - s.live_bytes} * 16 > s.used_bytes;
+  return dead_bytes(s) * kSparseShare > s.used_bytes;
 }
 
 struct CompareRank {
@@ -73,14 +75,12 @@ void SegmentStore::change_size(Segment& segment, int64_t blocks) {
 
 Segment* SegmentStore::open_segment(Owner& owner, const Append& what) {
   auto& of_kind = owner.of(what.kind);
-  std::optional<uint32_t> first;
-  unsigned order = order_for(of_kind.size_bytes) + 1;
-  while (!first && order > 0) first = blocks_.allocate(--order, what.purpose);
+  const auto first = blocks_.allocate_run(what.purpose);
   if (!first) return nullptr;
   Segment& segment = new_segment();
   segment.owner = &owner;
   segment.first_block = *first;
-  segment.blocks = 1u << order;
+  segment.blocks = 1;
   segment.kind = what.kind;
   segment.tier = what.tier;
   segment.state = SegmentState::kOpen;
@@ -89,23 +89,42 @@ Segment* SegmentStore::open_segment(Owner& owner, const Append& what) {
   segment.live_bytes = 0;
   segment.newest_ms = 0;
   segment.put_ms_sum = 0;
-  for (uint32_t b = 0; b < segment.blocks; ++b)
-    by_block_[*first + b].store(&segment, std::memory_order_relaxed);
+  by_block_[*first].store(&segment, std::memory_order_relaxed);
   change_size(segment, segment.blocks);
   ++count_;
-  of_kind.open[static_cast<size_t>(what.tier)] = &segment;
+  of_kind.open[static_cast<size_t>(what.tier)][kGrowing] = &segment;
   return &segment;
+}
+
+// Grows the open segment until the append fits; false when it cannot.
+bool SegmentStore::has_place(Segment& segment, const Append& what) {
+  while (segment.used_bytes + what.length_bytes > segment.size_bytes()) {
+    if (segment.blocks == kRunBlocksMax ||
+        !blocks_.extend(segment.first_block, segment.blocks, what.purpose))
+      return false;
+    by_block_[segment.first_block + segment.blocks].store(&segment, std::memory_order_relaxed);
+    change_size(segment, 1);
+    ++segment.blocks;
+  }
+  return true;
+}
+
+Segment* SegmentStore::place_for(Owner& owner, const Append& what) {
+  auto& [growing, full] = owner.of(what.kind).open[static_cast<size_t>(what.tier)];
+  if (full != nullptr && full->used_bytes + what.length_bytes <= full->size_bytes()) return full;
+  if (growing != nullptr && has_place(*growing, what)) return growing;
+  if (growing != nullptr) {
+    if (full != nullptr) seal_locked(*full);
+    full = std::exchange(growing, nullptr);
+    if (full->size_bytes() - full->used_bytes < kTailBytesMin) seal_locked(*full);
+  }
+  return open_segment(owner, what);
 }
 
 std::optional<uint64_t> SegmentStore::append(Owner& owner, const Append& what) {
   const std::lock_guard lock(owner.lock);
   auto& of_kind = owner.of(what.kind);
-  Segment* segment = of_kind.open[static_cast<size_t>(what.tier)];
-  if (segment != nullptr && segment->used_bytes + what.length_bytes > segment->size_bytes()) {
-    seal_locked(*segment);
-    segment = nullptr;
-  }
-  if (segment == nullptr) segment = open_segment(owner, what);
+  Segment* segment = place_for(owner, what);
   if (segment == nullptr) return std::nullopt;
   if (what.age == kYoungest) segment->age = next_age_++;
   const uint64_t offset = segment->offset_bytes() + segment->used_bytes;
@@ -180,7 +199,8 @@ void SegmentStore::free_segment(Segment& segment) {
 
 // Gives the unused blocks of the tail back and lists the segment, or frees it when it is empty.
 void SegmentStore::seal_locked(Segment& segment) {
-  segment.owner->of(segment.kind).open[static_cast<size_t>(segment.tier)] = nullptr;
+  for (Segment*& open : segment.owner->of(segment.kind).open[static_cast<size_t>(segment.tier)])
+    if (open == &segment) open = nullptr;
   segment.contents.shrink_to_fit();
   blocks_.add_heap_bytes(static_cast<int64_t>(segment.contents.capacity() * sizeof(Handle)));
   const uint32_t needed = blocks_for(segment.used_bytes);
@@ -198,16 +218,17 @@ void SegmentStore::seal_locked(Segment& segment) {
 
 void SegmentStore::seal(Owner& owner, Kind kind, Tier tier, uint64_t idle_before_ms) {
   const std::lock_guard lock(owner.lock);
-  Segment* segment = owner.of(kind).open[static_cast<size_t>(tier)];
-  if (segment != nullptr && segment->last_append_ms <= idle_before_ms) seal_locked(*segment);
+  for (Segment* segment : owner.of(kind).open[static_cast<size_t>(tier)])
+    if (segment != nullptr && segment->last_append_ms <= idle_before_ms) seal_locked(*segment);
 }
 
 Segment* SegmentStore::take_oldest(Owner& owner, Kind kind) {
   const std::lock_guard lock(owner.lock);
   auto& of_kind = owner.of(kind);
   if (of_kind.by_age.empty())
-    for (Segment* open : of_kind.open)
-      if (open != nullptr) seal_locked(*open);
+    for (auto& of_tier : of_kind.open)
+      for (Segment* open : of_tier)
+        if (open != nullptr) seal_locked(*open);
   if (of_kind.by_age.empty()) return nullptr;
   Segment& segment = *of_kind.by_age.begin();
   make_busy(segment);
@@ -223,13 +244,17 @@ Segment* SegmentStore::take_from_tier(Owner& owner, Kind kind, Tier tier, uint64
   return &segment;
 }
 
-Segment* SegmentStore::take_sparse(Owner& owner, Kind kind) {
+Segment* SegmentStore::take_sparse(Owner& owner, Kind kind, uint32_t share) {
   const std::lock_guard lock(owner.lock);
-  auto& list = owner.of(kind).sparse;
-  if (list.empty()) return nullptr;
-  Segment& segment = list.front();
-  make_busy(segment);
-  return &segment;
+  int looks = 0;
+  for (Segment& segment : owner.of(kind).sparse) {
+    if (dead_bytes(segment) * share > segment.used_bytes) {
+      make_busy(segment);
+      return &segment;
+    }
+    if (++looks == kSparseLooksMax) break;
+  }
+  return nullptr;
 }
 
 void SegmentStore::put_back(Segment& segment, Tier tier) {
@@ -260,8 +285,9 @@ uint64_t SegmentStore::oldest_age(Owner& owner, Kind kind) {
   const std::lock_guard lock(owner.lock);
   auto& of_kind = owner.of(kind);
   uint64_t age = of_kind.by_age.empty() ? ~uint64_t{0} : of_kind.by_age.begin()->age;
-  for (const Segment* open : of_kind.open)
-    if (open != nullptr) age = std::min(age, open->age);
+  for (const auto& of_tier : of_kind.open)
+    for (const Segment* open : of_tier)
+      if (open != nullptr) age = std::min(age, open->age);
   return age;
 }
 

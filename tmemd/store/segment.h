@@ -90,7 +90,8 @@ using SparseList = boost::intrusive::list<
 
 struct Owner {
   struct PerKind {
-    std::array<Segment*, kTiers> open{};   // at most one a tier
+    // Of each tier the one that grows, and a full one whose tail may still take a small content.
+    std::array<std::array<Segment*, 2>, kTiers> open{};
     AgeSet by_age;                         // all sealed ones, oldest first
     std::array<TierList, kTiers> by_tier;  // the same, in order of sealing
     SparseList sparse;                     // sealed ones with many holes
@@ -154,7 +155,8 @@ class SegmentStore {
   Segment* take_oldest(Owner& owner, Kind kind);  // any tier; seals an open one if need be
   // The first in order of sealing whose pages were put at `put_before_ms` or earlier (due_ms).
   Segment* take_from_tier(Owner& owner, Kind kind, Tier tier, uint64_t put_before_ms);
-  Segment* take_sparse(Owner& owner, Kind kind);
+  // One of which at least 1/share of what was appended is dead.
+  Segment* take_sparse(Owner& owner, Kind kind, uint32_t share);
   // Ends busy: frees it when nothing is live, else back to the lists as `tier`.
   void put_back(Segment& segment, Tier tier);
 
@@ -175,6 +177,8 @@ class SegmentStore {
 
  private:
   Segment* open_segment(Owner& owner, const Append& what);
+  bool has_place(Segment& segment, const Append& what);
+  Segment* place_for(Owner& owner, const Append& what);
   void seal_locked(Segment& segment);
   void list(Segment& segment);
   void unlist(Segment& segment);
