@@ -86,15 +86,15 @@ struct Finding {
   std::array<char, 160> what{};
 };
 
-// Runs until a difference or `ops_max`. Every third ample run has a thread that moves pages.
+// Runs until a difference or `ops_max`. Every other ample run has a thread that moves pages.
 Finding hunt(const Fault& fault, uint64_t seed, uint64_t ops_max) {
   tmem::active_mutation = fault.mutation;
   Finding finding;
   for (uint64_t i = 0; finding.ops < ops_max && !finding.caught; ++i) {
     tmem::model::RunOptions options;
     options.seed = tmem::model::mix(seed * 1'000'003 + i) >> 1;
-    options.regime = i % 3 == 1 ? tmem::model::Regime::kTight : tmem::model::Regime::kAmple;
-    options.background = i % 3 == 2;
+    options.regime = i % 2 == 1 ? tmem::model::Regime::kTight : tmem::model::Regime::kAmple;
+    options.background = i % 4 == 2;
     options.ops = kRunOps;
     if (fault.layer == Layer::kRing) options.subject = tmem::model::make_ring_subject;
     if (fault.layer == Layer::kClient) {

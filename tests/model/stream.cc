@@ -66,12 +66,6 @@ Shape Shape::draw(uint64_t seed, Regime regime) {
   shape.fresh_percent = rng.below(100);
   shape.textures = between(rng, 1, (1u << static_cast<uint32_t>(Texture::kCount)) - 1);
   shape.persistent_pools = rng.below(1u << kPrivatePools);
-  if (regime == Regime::kTight && rng.one_in(3)) {
-    // More persistent pages than fit, so that puts are refused, overwrites among them.
-    shape.persistent_pools = (1u << kPrivatePools) - 1;
-    shape.textures |= 1u << static_cast<uint32_t>(Texture::kRandom);
-    shape.fresh_percent = between(rng, 40, 100);
-  }
   shape.object_base = rng.one_in(2) ? 0 : rng.next();
   shape.index_shift = between(rng, 16, 31);
   shape.slices_max = 1u << between(rng, 0, 8);
@@ -84,7 +78,29 @@ Shape Shape::draw(uint64_t seed, Regime regime) {
   shape.options.zstd_after_ms = shape.options.lz4_after_ms * between(rng, 1, 30);
   shape.options.nursery_percent = between(rng, 1, 50);
   shape.options.zstd = !rng.one_in(4);
+  if (regime == Regime::kTight && rng.one_in(2)) shape.crowd(rng);
   return shape;
+}
+
+void Shape::crowd(Rng& rng) {
+  options.budget_bytes = 12 * kMiB;
+  budget_max_bytes = 2 * options.budget_bytes;
+  persistent_pools = (1u << kPrivatePools) - 1;
+  textures = 1u << static_cast<uint32_t>(Texture::kRandom) |
+             1u << static_cast<uint32_t>(rng.one_in(2) ? Texture::kSameFilled : Texture::kMixed);
+  fresh_percent = between(rng, 80, 100);
+  indices = std::min(indices, 64u);
+  objects = std::max(1u, between(rng, 6000, 9000) / (clients * pools * indices));
+  hot_percent = 0;
+  shared = false;
+  caps = false;
+  freezes = false;
+  weights[at(OpKind::kPut)] = 60'000;
+  weights[at(OpKind::kGet)] = 10'000;
+  weights[at(OpKind::kFlushPage)] = rng.below(500);
+  for (const OpKind kind : {OpKind::kFlushObject, OpKind::kFlushPool, OpKind::kDestroyPool,
+                            OpKind::kRemoveClient, OpKind::kSetBudget})
+    weights[at(kind)] = 0;
 }
 
 void Shape::draw_sizes(Rng& rng) {

@@ -49,6 +49,8 @@ struct Shape {
  private:
   void draw_sizes(Rng& rng);
   void draw_weights(Rng& rng);
+  // More persistent pages than fit, so that puts are refused, overwrites among them.
+  void crowd(Rng& rng);
 };
 
 class Stream {
