@@ -62,9 +62,9 @@ def check_interrupt(lab, base):
                                    env={**os.environ, "TMPDIR": base},
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + LIMIT_S
-        while not os.listdir(base) and time.monotonic() < deadline:
+        while not os.listdir(base) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert os.listdir(base), "the daemon never started"
+        assert os.listdir(base), f"the daemon never started: {process.stderr.read()}"
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=LIMIT_S)[1]
         assert process.returncode == 130, (process.returncode, errors)
@@ -87,6 +87,7 @@ def main():
         check_results(first, output)
         second, _ = run(lab, base)
         assert first == second, "two runs with one seed differ"
+        assert os.listdir(base) == [], "something was left behind"
         check_errors(lab)
         check_interrupt(lab, base)
         assert os.listdir(base) == [], "something was left behind"

@@ -43,6 +43,8 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
   app.require_subcommand(1);
   CLI::App* const lpc =
       app.add_subcommand("lpc2010", "four guests build kernels under five configurations");
+  // An option given twice: the later one counts, so that scripts can append.
+  lpc->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   Parameters& p = line.parameters;
   lpc->add_option("--seed", p.seed, "of everything random (default 1)");
   lpc->add_option("--json", line.json_path, "write the results here");
