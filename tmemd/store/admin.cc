@@ -93,11 +93,11 @@ uint64_t Store::evict(Worker& worker, uint64_t bytes) {
   Impl& impl = *impl_;
   const uint64_t before = impl.blocks.held_bytes();
   const uint64_t used_before = impl.blocks.used_bytes();
-  (void)impl.blocks.trim(true);
+  (void)impl.blocks.trim(0);
   while (impl.blocks.used_bytes() + bytes > used_before) {
     if (!impl.reclaim_pending(64) && !impl.evict_some(worker.state())) break;
   }
-  (void)impl.blocks.trim(true);
+  (void)impl.blocks.trim(0);
   const uint64_t after = impl.blocks.held_bytes();
   return before > after ? before - after : 0;
 }

@@ -170,11 +170,10 @@ uint64_t BlockAllocator::discard_stale(uint32_t s) {
 }
 
 // One slot a lock hold, so that an allocation waits for one discard at most.
-uint64_t BlockAllocator::trim(bool all) {
+uint64_t BlockAllocator::trim(uint64_t keep_bytes) {
   uint64_t given_bytes = 0;
   for (uint32_t s = 0; s < slots_.size(); ++s) {
-    const uint64_t stock_blocks = std::max<uint64_t>(16, used_blocks_ / 512);
-    if (!all && stale_blocks_ <= stock_blocks) break;
+    if (stale_blocks_ * kBlockBytes <= keep_bytes) break;
     const std::lock_guard lock(mutex_);
     Slot& slot = slots_[s];
     if (!slot.acquired) continue;

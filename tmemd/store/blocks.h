@@ -47,9 +47,9 @@ class BlockAllocator {
   // Memory outside the arena that counts against the budget: the volatile index.
   void add_heap_bytes(int64_t bytes) { heap_bytes_ += bytes; }
 
-  // Returns wholly free slots to the provider and, where free blocks have gathered beyond a small
-  // stock (or `all`), discards them. Returns the bytes given back.
-  uint64_t trim(bool all);
+  // Gives free blocks back, wholly free slots as such, until at most `keep_bytes` of them still
+  // hold memory. Returns the bytes given back.
+  uint64_t trim(uint64_t keep_bytes);
 
   void set_budget(uint64_t budget_bytes) { budget_bytes_ = budget_bytes; }
   uint64_t budget_bytes() const { return budget_bytes_; }

@@ -112,7 +112,8 @@ class Impl {
   bool maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done);
 
   std::atomic<uint64_t> allocations_seen_{0};
-  std::mutex pending_mutex_;  // innermost
+  std::atomic<uint64_t> active_ms_{0};  // when maintain last saw puts
+  std::mutex pending_mutex_;            // innermost
   std::deque<Pending> pending_;
 };
 

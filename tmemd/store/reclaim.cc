@@ -19,6 +19,9 @@ struct Cleaning {
 };
 constexpr Cleaning kCleanBusy = {12, 6};
 constexpr Cleaning kCleanIdle = {512, 64};
+// After this time without puts, free blocks are given back; before, as many are kept as the
+// nursery empties and fills again.
+constexpr uint64_t kRestMs = 10'000;
 constexpr uint64_t kAnyAge = ~uint64_t{0};
 constexpr unsigned kEvictTries = 4;  // victims tried before the globally oldest
 
@@ -444,11 +447,18 @@ bool Impl::maintain(Worker::State& worker, unsigned slices) {
   enforce_caps(worker);
   const uint64_t allocated = blocks.allocations();
   const bool idle = allocations_seen_.exchange(allocated) == allocated;  // no puts since last time
+  const uint64_t now_ms = clock.now_ms();
+  if (!idle) active_ms_ = now_ms;
   unsigned blocks_done = 0;
   bool more = true;
   while (more && blocks_done < slices) more = maintain_once(worker, idle, &blocks_done);
   if (!more) seal_idle();
-  (void)blocks.trim(/*all=*/idle && !more);
+  const bool at_rest = now_ms - active_ms_ >= kRestMs;
+  if (at_rest || blocks.held_bytes() > blocks.budget_bytes()) {
+    (void)blocks.trim(/*keep_bytes=*/0);
+  } else {
+    (void)blocks.trim(blocks.used_bytes() / 100 * options.nursery_percent);
+  }
   return more;
 }
 
