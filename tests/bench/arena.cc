@@ -29,6 +29,7 @@ Result<Row> arena_row(const Corpus& corpus, const std::string& id, size_t copies
       if (++next % 1024 == 0) TMEM_CHECK(test->age());
     }
   TMEM_CHECK(test->age());
+  TMEM_CHECK(test->rest());
   const auto stats = test->store().stats();
   if (stats.pages[0] != next)
     return fail(Errc::kConflict, "pages were lost although there is room");
@@ -82,6 +83,7 @@ Result<void> bench_metadata(const Context& context) {
     if (i % 4096 == 4095) TMEM_CHECK(test->age());
   }
   TMEM_CHECK(test->age());
+  TMEM_CHECK(test->rest());
   const auto stats = test->store().stats();
   if (stats.contents != pages)
     return fail(Errc::kConflict, "pages were lost although there is room");

@@ -65,6 +65,7 @@ Result<Held> fill(const Corpus& corpus, store::DedupScope scope) {
     if (i % 1024 == 1023) (void)test->store().maintain(test->worker(), 256);
   }
   TMEM_CHECK(test->age());
+  TMEM_CHECK(test->rest());
   Held held;
   const auto stats = test->store().stats();
   if (stats.pages[0] != corpus.pages())

@@ -64,6 +64,14 @@ Result<void> TestStore::age(bool to_zstd) {
   return drain();
 }
 
+Result<void> TestStore::rest() {
+  for (int step = 0; step < 6; ++step) {
+    clock_.advance_ms(5'000);
+    TMEM_CHECK(drain());
+  }
+  return {};
+}
+
 Result<void> TestStore::tidy() {
   TMEM_CHECK(drain());
   if (touched_ != nullptr) touched_->scrub();

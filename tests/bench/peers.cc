@@ -43,6 +43,7 @@ Result<void> bench_zram(const Context& context, const Corpus& corpus) {
     if (i % 1024 == 1023) (void)test->store().maintain(test->worker(), 256);
   }
   TMEM_CHECK(test->age());
+  TMEM_CHECK(test->rest());
   const auto ours = static_cast<double>(resident_set_bytes() - before);
   const auto apparent = static_cast<double>(corpus.pages() * kPageBytes);
   report.add({"D6", corpus.name(), apparent / ours, apparent / *theirs, "x",
