@@ -58,7 +58,11 @@ Result<void> Daemon::open_store(const control::Config& config, const Clock& cloc
   uint64_t seed = config.seed;
   if (seed == 0 && getrandom(&seed, sizeof(seed), 0) != static_cast<ssize_t>(sizeof(seed)))
     return fail_os("cannot get random bytes");
-  TMEM_TRY(store_, store::Store::create(config.store, *provider_, clock, seed));
+  store::Options options = config.store;
+  if (config.seed == 0 && getrandom(&options.epoch, sizeof(options.epoch), 0) !=
+                              static_cast<ssize_t>(sizeof(options.epoch)))
+    return fail_os("cannot get random bytes for the store's epoch");
+  TMEM_TRY(store_, store::Store::create(options, *provider_, clock, seed));
   for (const store::SharedGrant& grant : config.shared_grants)
     store_->authorise_shared(grant, true);
   if (stepped_ != nullptr) return {};

@@ -110,6 +110,13 @@ class ContentStore {
     uint64_t now_ms;
     uint64_t put_ms;
   };
+  // The distinct clients that show a content.
+  struct ClientList {
+    std::array<Client*, kSharersMax> client;
+    size_t count = 0;
+    Client** begin() { return client.data(); }
+    Client** end() { return client.data() + count; }
+  };
   struct Twins {
     Handle found = 0;
     bool crowded = false;  // so many equal contents are full that another is not listed
@@ -130,8 +137,7 @@ class ContentStore {
   bool relocate_aged(Handle h, const Segment& segment, Owner& to, Tier tier, uint64_t age,
                      uint64_t now_ms);
   bool shows(const ContentRecord& r, const Client& client);
-  template <class Visit>
-  void for_each_client(const ContentRecord& r, Visit visit);
+  ClientList clients_of(const ContentRecord& r);
   void charge(const ContentRecord& r, Client& client, int64_t sign);
   static void count(Shard& shard, const ContentRecord& r, int64_t sign);
   std::optional<Sharer> sharer_of(const ContentRecord& r, const Client* client);

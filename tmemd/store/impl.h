@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The store's parts and what they share. store.cc holds the operations, reclaim.cc what gives
-// memory back, admin.cc settings and statistics, invariants.cc the checks.
+// The store's parts and what they share. pools.cc and store.cc hold the operations; reclaim.cc,
+// evict.cc and compact.cc what gives memory back; admin.cc settings and statistics.
 //
 // Lock order: registry → client.mutex → key shard → content shard → owner → blocks. A thread holds
 // one of each kind at most.
@@ -62,7 +62,7 @@ class Impl {
   void destroy_pool_of(Client& client, uint32_t pool, bool recreate);
   uint32_t new_generation();
 
-  // ---- reclaim.cc ----
+  // ---- reclaim.cc, evict.cc ----
   // Gives some memory back; false when nothing can be given. The caller holds no lock.
   bool make_room(Worker::State& worker);
   // The same for a client at its cap: flushed pages that still count, then its oldest.
@@ -116,6 +116,9 @@ class Impl {
   std::mutex pending_mutex_;            // innermost
   std::deque<Pending> pending_;
 };
+
+inline constexpr uint32_t kSlicePages = 64;        // freed under one hold of a shard's lock
+inline constexpr uint64_t kAnyAge = ~uint64_t{0};  // later than every age and time
 
 // The kinds a loop goes through.
 inline constexpr std::array<Kind, kKinds> kAllKinds = {Kind::kEphemeral, Kind::kPersistent};

@@ -67,10 +67,7 @@ void SegmentStore::change_size(Segment& segment, int64_t blocks) {
   const auto bytes = static_cast<uint64_t>(blocks * int64_t{kBlockBytes});
   auto& of_kind = segment.owner->of(segment.kind);
   of_kind.size_bytes += bytes;
-  if (segment.tier == Tier::kRaw) {
-    of_kind.raw_bytes += bytes;
-    raw_bytes_ += bytes;
-  }
+  if (segment.tier == Tier::kRaw) of_kind.raw_bytes += bytes;
 }
 
 Segment* SegmentStore::open_segment(Owner& owner, const Append& what) {
@@ -157,7 +154,7 @@ void SegmentStore::release(const Location& l) {
     if (segment.live_bytes == 0) {
       unlist(segment);
       free_segment(segment);
-    } else if (!was_sparse && is_sparse(segment)) {
+    } else if (!was_sparse && is_sparse(segment) && !segment.sparse_hook.is_linked()) {
       of_kind.sparse.push_back(segment);
     }
   }
@@ -267,10 +264,8 @@ void SegmentStore::put_back(Segment& segment, Tier tier) {
     return;
   }
   if (tier != segment.tier) {
-    if (segment.tier == Tier::kRaw) {
+    if (segment.tier == Tier::kRaw)
       segment.owner->of(segment.kind).raw_bytes -= segment.size_bytes();
-      raw_bytes_ -= segment.size_bytes();
-    }
     segment.tier = tier;
   }
   list(segment);

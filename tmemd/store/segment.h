@@ -172,8 +172,6 @@ class SegmentStore {
   Owner& owner_of(const Location& l) { return *segment_at(l.offset_bytes).owner; }
   std::byte* address(uint64_t offset_bytes) const { return blocks_.base() + offset_bytes; }
   uint64_t count() const { return count_; }
-  // Bytes in raw segments of all owners that may be compressed.
-  uint64_t raw_bytes() const { return raw_bytes_; }
 
  private:
   Segment* open_segment(Owner& owner, const Append& what);
@@ -191,7 +189,6 @@ class SegmentStore {
   LazyArray<std::atomic<Segment*>> by_block_;  // the segment that a block belongs to
   std::atomic<uint64_t> next_age_{1};
   std::atomic<uint64_t> count_{0};
-  std::atomic<uint64_t> raw_bytes_{0};
   std::mutex pool_mutex_;         // guards the two below; innermost
   std::deque<Segment> segments_;  // never shrinks, so that pointers stay good
   std::vector<Segment*> free_segments_;

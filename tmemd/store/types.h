@@ -91,6 +91,9 @@ struct Options {
   // Raw pages may take this share of the budget before they are compressed regardless of age.
   uint32_t nursery_percent = 10;
   bool zstd = true;  // use the zstd tier at all
+  // Published to clients. 0: made from the seed, for tests; the daemon passes a random one, as the
+  // secret seed must not follow from it.
+  uint64_t epoch = 0;
 };
 
 // Counters of one client (or of a shared pool, which is its own client). All since its start.
