@@ -52,7 +52,8 @@ class TestStore {
   Result<void> drain();
   // Lets pages grow old enough for LZ4 (or, with zstd, for zstd), then drains.
   Result<void> age(bool to_zstd = false);
-  // Lets the store come to rest: it keeps blocks that came free for a while before it gives them back.
+  // Lets the store come to rest: it keeps blocks that came free for a while before it gives them
+  // back.
   Result<void> rest();
   // Drains, zeroes what came free: ready for the next round.
   Result<void> tidy();
