@@ -2,6 +2,7 @@
 // Deterministic random numbers: the same seed gives the same run on every machine.
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 
 namespace tmem::lab {
 
