@@ -17,7 +17,7 @@ class FakePool final : public PoolHost {
  public:
   using Key = std::tuple<uint32_t, uint32_t, uint64_t, uint32_t>;  // guest, pool, object, index
   struct Stored {
-    std::array<std::byte, kPageBytes> bytes;
+    std::array<std::byte, kPageBytes> bytes{};
     bool persistent = false;
     std::list<Key>::iterator age;
   };

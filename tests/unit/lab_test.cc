@@ -38,7 +38,7 @@ struct World {
     model.guest.swap_mib = 64;
     model.build.jobs = 32;
     model.build.headers = 64;
-    model.build.compiler_kib = 4 * 1024;
+    model.build.compiler_kib = 4 * kKiB;
     files = create_generated_files(7, files_needed(parameters, model));
     contents = Contents::create(*files, parameters, model).value();
     if (with_store) store = std::make_unique<FakeStore>(pool, 0);
@@ -72,11 +72,11 @@ Model small_model() {
   model.build.jobs = 480;
   model.build.headers = 800;
   model.build.headers_per_job = 160;
-  model.build.compiler_kib = 12 * 1024;
-  model.build.heap_min_kib = 6 * 1024;
-  model.build.heap_max_kib = 14 * 1024;
-  model.build.linker_heap_kib = 24 * 1024;
-  model.build.system_kib = 16 * 1024;
+  model.build.compiler_kib = 12 * kKiB;
+  model.build.heap_min_kib = 6 * kKiB;
+  model.build.heap_max_kib = 14 * kKiB;
+  model.build.linker_heap_kib = 24 * kKiB;
+  model.build.system_kib = 16 * kKiB;
   return model;
 }
 
@@ -175,7 +175,7 @@ TEST_CASE("cleancache: put at eviction, get at a miss, exclusive, flushed at unl
   const InodeId first = world.file(200, 1);
   const InodeId second = world.file(900, 2);
   memory.read_file(first, 0, 200);
-  CHECK(memory.counters().sectors_read == 200 * kSectorsPerPage);
+  CHECK(memory.counters().sectors_read == uint64_t{200} * kSectorsPerPage);
   CHECK(world.count(StoreOp::kPut) == 0);
   memory.read_file(second, 0, 900);  // does not fit beside it: all of `first` goes to the pool
   CHECK(world.pool.pages() >= 200);
@@ -216,10 +216,10 @@ TEST_CASE("dirty pages are written before they are evicted, once") {
   const InodeId file = world.file(100, 1);
   memory.write_file(file, 0, 100);
   memory.read_file(world.file(900, 2), 0, 900);
-  CHECK(memory.counters().sectors_written == 100 * kSectorsPerPage);
+  CHECK(memory.counters().sectors_written == uint64_t{100} * kSectorsPerPage);
   memory.set_now(60 * kSecond);
   memory.write_back();
-  CHECK(memory.counters().sectors_written == 100 * kSectorsPerPage);
+  CHECK(memory.counters().sectors_written == uint64_t{100} * kSectorsPerPage);
 }
 
 TEST_CASE("frontswap: put at swap-out, get at swap-in, flushed when the slot is freed") {

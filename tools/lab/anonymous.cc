@@ -112,7 +112,7 @@ bool GuestMemory::load_from_frontswap(SlotId slot, FrameId frame) {
   ++counters_.pages_compared;
   const Space& space = spaces_[swap_[slot].space];
   const uint32_t page = swap_[slot].page;
-  alignas(64) std::array<std::byte, kPageBytes> expected;
+  alignas(64) std::array<std::byte, kPageBytes> expected{};
   contents_.anonymous_page(mix(space.name, page), space.pages[page].version, expected);
   if (std::memcmp(expected.data(), frames_.bytes(frame).data(), kPageBytes) != 0) {
     fail_run(fmt::format("guest {} got wrong bytes from frontswap: the store is broken", guest_));

@@ -28,8 +28,9 @@ uint64_t balloon_target(const BalloonInput& input, const BalloonModel& model, ui
 }
 
 uint64_t total_reserve_pages(uint64_t max, uint32_t scale) {
-  // min_free_kbytes = 4 sqrt(low memory in KiB); the high watermark is half as much again.
-  const auto full_kib = static_cast<double>(max * scale * (kPageBytes / kKiB));
+  // A page has 4 KiB. min_free_kbytes = 4 sqrt(low memory in KiB); the high watermark is half as
+  // much again.
+  const auto full_kib = static_cast<double>(max) * scale * 4.0;
   const auto min_free_kib = static_cast<uint64_t>(4 * std::sqrt(full_kib));
   return min_free_kib * kKiB / kPageBytes * 3 / 2 / scale;
 }

@@ -7,17 +7,18 @@
 namespace tmem::lab {
 
 Result<RunResult> run_configuration(const Configuration& configuration,
-                                    const Parameters& parameters, const Model& model,
-                                    Contents& contents, const std::string& program,
+                                    const Experiment& experiment,
                                     const Simulation::Progress& progress) {
+  const Parameters& parameters = experiment.parameters;
+  const Model& model = experiment.model;
   Simulation::Setup setup;
   setup.self_ballooning = configuration.self_ballooning;
   if (!configuration.tmem) {
-    Simulation simulation(parameters, model, contents, setup);
+    Simulation simulation(parameters, model, experiment.contents, setup);
     return simulation.run(progress);
   }
   DaemonOptions options;
-  options.program = program;
+  options.program = experiment.program;
   options.memory_bytes =
       (uint64_t{model.host.guests} * scaled_mib(model.guest.memory_mib, parameters.scale) +
        scaled_mib(model.host.fallow_mib, parameters.scale)) *
@@ -35,7 +36,7 @@ Result<RunResult> run_configuration(const Configuration& configuration,
     stores.push_back(std::move(store));
   }
   setup.pool = pool.get();
-  Simulation simulation(parameters, model, contents, setup);
+  Simulation simulation(parameters, model, experiment.contents, setup);
   return simulation.run(progress);
 }
 

@@ -27,10 +27,17 @@ inline constexpr std::array<Configuration, 5> kConfigurations = {{
     {"tmem+dedup+compression", true, true, true, true},
 }};
 
-// Runs one configuration; with tmem, against a tmemd (`program`) of its own.
+// What all configurations have in common; the references must outlive it.
+struct Experiment {
+  const Parameters& parameters;
+  const Model& model;
+  Contents& contents;
+  std::string program;  // tmemd
+};
+
+// Runs one configuration; with tmem, against a tmemd of its own.
 Result<RunResult> run_configuration(const Configuration& configuration,
-                                    const Parameters& parameters, const Model& model,
-                                    Contents& contents, const std::string& program,
+                                    const Experiment& experiment,
                                     const Simulation::Progress& progress);
 
 }  // namespace tmem::lab

@@ -83,8 +83,8 @@ class Frames {
   std::vector<FrameId> ballooned_;
   uint32_t present_;
   std::array<uint32_t, kLists> sizes_{};
-  std::array<FrameId, kLists> oldest_;
-  std::array<FrameId, kLists> newest_;
+  std::array<FrameId, kLists> oldest_{};
+  std::array<FrameId, kLists> newest_{};
   std::unique_ptr<std::byte, Unmap> memory_;  // committed by the OS at first touch
 };
 

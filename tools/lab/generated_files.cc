@@ -74,7 +74,7 @@ std::string text_line(const Vocabulary& words, Rng& rng, const std::string& pref
 std::string make_text(const Vocabulary& words, uint64_t seed, uint64_t bytes) {
   Rng rng(seed);
   const Vocabulary own(words, rng);
-  const std::string prefix = own.pick(rng);
+  const std::string& prefix = own.pick(rng);
   std::string text;
   text.reserve(bytes + 256);
   while (text.size() < bytes) text += text_line(own, rng, prefix);

@@ -123,10 +123,11 @@ Result<void> run_all(const CommandLine& line, const Model& model, Contents& cont
     const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
     tmemd = (self.parent_path() / "tmemd").string();
   }
+  const Experiment experiment{line.parameters, model, contents, tmemd};
   uint32_t number = 0;
   for (const Configuration& configuration : kConfigurations) {
     progress.begin(std::string(configuration.name), ++number, kConfigurations.size());
-    auto result = run_configuration(configuration, line.parameters, model, contents, tmemd,
+    auto result = run_configuration(configuration, experiment,
                                     [&](double part) { return progress.update(part); });
     if (!result) {
       return fail(result.error().code,

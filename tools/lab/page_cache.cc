@@ -117,7 +117,7 @@ void GuestMemory::fetch(InodeId id, const std::vector<uint32_t>& pages) {
 }
 
 void GuestMemory::check_file_page(const Inode& inode, uint32_t index, FrameId frame) {
-  alignas(64) std::array<std::byte, kPageBytes> expected;
+  alignas(64) std::array<std::byte, kPageBytes> expected{};
   const auto read = contents_.file_page(inode.content, index, expected);
   if (!read) return fail_run(read.error().message);
   ++counters_.pages_compared;

@@ -92,11 +92,11 @@ struct BuildModel {
   uint32_t jobs = 2000;
   uint32_t headers = 3200;
   uint32_t headers_per_job = 480;
-  uint64_t compiler_kib = 40 * 1024;  // its programs and libraries
-  uint64_t heap_min_kib = 12 * 1024;  // of a compiler process, at its end
-  uint64_t heap_max_kib = 28 * 1024;
-  uint64_t linker_heap_kib = 64 * 1024;
-  uint64_t system_kib = 40 * 1024;         // daemons of the guest: committed
+  uint64_t compiler_kib = 40 * kKiB;  // its programs and libraries
+  uint64_t heap_min_kib = 12 * kKiB;  // of a compiler process, at its end
+  uint64_t heap_max_kib = 28 * kKiB;
+  uint64_t linker_heap_kib = 64 * kKiB;
+  uint64_t system_kib = 40 * kKiB;         // daemons of the guest: committed
   uint32_t system_used_percent = 60;       // of it ever touched
   uint32_t object_percent = 350;           // object size / source size
   uint32_t program_percent = 15;           // size of the linked program / all objects
