@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <initializer_list>
+#include <initializer_list>
 
 namespace tmem::lab {
 
