@@ -3,7 +3,6 @@
 #pragma once
 #include <cstdint>
 #include <initializer_list>
-#include <initializer_list>
 
 namespace tmem::lab {
 
