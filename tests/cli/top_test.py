@@ -137,10 +137,10 @@ class TopTest(unittest.TestCase):
         top.wait_for(r"^alpha ")
         self.assertNotIn("SHARE(M)", top.screen.lines()[3])
         top.resize(150, 30)
-        self.assertIn("SHARE(M)", top.wait_for(r"^gamma ")[3])
+        top.wait_for(r"SHARE\(M\)[\s\S]*^gamma ")
         # So small that only some columns and rows fit, then nothing, then back.
         top.resize(20, 6)
-        lines = top.wait_for(r"^alpha ")
+        lines = top.wait_for(r"^alpha [\s\S]*^beta ")
         self.assertEqual(len(self.names(lines)), 2)
         top.resize(3, 1)
         top.read(1)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Creation, settings, eviction on demand and statistics of the store.
 #include <bit>
+#include <thread>
 
 #include "tmemd/store/impl.h"
 #include "tmemd/store/scheduler.h"
@@ -9,6 +10,7 @@ namespace tmem::store {
 namespace {
 
 constexpr uint64_t kBudgetBytesMin = 4 * kMiB;
+constexpr unsigned kEvictMissesMax = 10'000;  // looks without a page found, each after a yield
 
 ClientCounters sum_counters(const Client& client) {
   std::array<uint64_t, static_cast<size_t>(Counter::kCount)> sums{};
@@ -107,7 +109,12 @@ uint64_t Store::evict_client(Worker& worker, Client& client) {
   while (impl_->reclaim_pending(64)) {
   }
   const uint64_t before = pages();
-  while (pages() != 0 && impl_->evict_from(worker.state(), client)) {
+  // Segments that another thread compresses or cleans come back soon.
+  for (unsigned misses = 0; pages() != 0 && misses < kEvictMissesMax; ++misses) {
+    if (impl_->evict_from(worker.state(), client))
+      misses = 0;
+    else
+      std::this_thread::yield();
   }
   return before - std::min(before, pages());
 }

@@ -146,7 +146,13 @@ void SegmentStore::release(const Location& l) {
   auto& of_kind = owner.of(segment.kind);
   add_locked(of_kind.live_bytes, -static_cast<int64_t>(l.length_bytes));
   if (segment.state == SegmentState::kOpen && segment.live_bytes == 0) {
-    segment.used_bytes = 0;  // start over in place
+    // Starts over with one block.
+    if (segment.blocks > 1) {
+      blocks_.free(segment.first_block + 1, segment.blocks - 1);
+      change_size(segment, 1 - int64_t{segment.blocks});
+      segment.blocks = 1;
+    }
+    segment.used_bytes = 0;
     segment.newest_ms = 0;
     segment.put_ms_sum = 0;
     segment.contents.clear();
