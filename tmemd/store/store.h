@@ -80,7 +80,7 @@ class Store {
   Result<void> configure(Client& client, const ClientSettings& settings);
   ClientSettings settings(const Client& client) const;
   uint32_t number(const Client& client) const;
-  // The live client with this number, uuid or name; shared pools included by number.
+  // The live client, or shared pool, with this number; null if there is none.
   ClientRef find_client(uint32_t number) const;
 
   // ---- Operations of a client ----
