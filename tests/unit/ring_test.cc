@@ -55,7 +55,7 @@ TEST_CASE("ring: each malformed field is refused, counted by its reason, and not
       {"op 255", Refusal::kUnknownOp, [](tmem_request& r) { r.op = 255; }, TMEM_OP_PUT},
       {"reserved0", Refusal::kReservedNotZero, [](tmem_request& r) { r.reserved0 = 1; },
        TMEM_OP_PUT},
-      {"reserved1", Refusal::kReservedNotZero, [](tmem_request& r) { r.reserved1 = 1; },
+      {"flags", Refusal::kReservedNotZero, [](tmem_request& r) { r.flags = 2; },
        TMEM_OP_GET},
       {"reserved2", Refusal::kReservedNotZero, [](tmem_request& r) { r.reserved2 = 1; },
        TMEM_OP_FLUSH_PAGE},

@@ -18,7 +18,7 @@ class Decoder {
   Decoder(const tmem_request& wire, const QueueShape& shape) : wire_(wire), shape_(shape) {}
 
   Decoded run() const {
-    if (wire_.reserved0 != 0 || wire_.reserved1 != 0 || wire_.reserved2 != 0)
+    if (wire_.reserved0 != 0 || wire_.flags != 0 || wire_.reserved2 != 0)
       return refuse(Refusal::kReservedNotZero);
     switch (wire_.op) {
       case TMEM_OP_NOP:

@@ -42,6 +42,9 @@ typedef uint64_t tmem_u64;
 #define TMEM_PAGE_BYTES 4096
 #define TMEM_CONTROL_MAGIC 0x4d454d54u /* "TMEM" */
 
+/* Features, negotiated at connect; a peer uses only what was granted. */
+#define TMEM_FEATURE_CREDITS 1ull
+
 /* Limits a peer may rely on. */
 #define TMEM_POOLS_MAX 16 /* pool ids of a client: 0 .. 15 */
 #define TMEM_QUEUES_MAX 8
@@ -83,11 +86,17 @@ enum tmem_status {
 	TMEM_BAD_REQUEST = 7,	/* malformed; counted, and enough of them disconnect the guest */
 };
 
+/*
+ * Request flags. CREDIT: a persistent put that the guest completed before its answer, paid with one
+ * credit (see struct tmem_control_page); only with TMEM_FEATURE_CREDITS.
+ */
+#define TMEM_REQUEST_CREDIT 1u
+
 /* 64 bytes. Reserved fields must be 0. */
 struct tmem_request {
 	tmem_u8 op; /* enum tmem_op */
 	tmem_u8 reserved0;
-	tmem_u16 reserved1;
+	tmem_u16 flags; /* TMEM_REQUEST_*; 0 unless the operation allows one */
 	tmem_u32 pool;
 	tmem_u64 id;	/* echoed in the response; unique among requests in flight */
 	tmem_u64 epoch; /* store epoch the guest believes in */
@@ -121,27 +130,34 @@ struct tmem_response {
  * the producer's counter once more, then sleeps. The producer sends a notification iff its new
  * counter passed that event: tmem_needs_event(). Both sides put a full barrier between their store
  * and their load.
+ *
+ * Credits stand in queue 0 and are of the whole connection. Each is room for one raw page that the
+ * daemon keeps for this guest. Both counters only grow (and wrap); credits_granted - credits_used
+ * can be spent. The guest counts credits_used up before it posts the put that spends one.
  */
 struct tmem_control_page {
 	/* Set by the daemon before the guest may use the queue, then constant but for store_epoch. */
 	tmem_u32 magic;
 	tmem_u32 version;
 	tmem_u64 features;
-	tmem_u64 store_epoch; /* changes when the daemon lost its pages */
+	tmem_u64 store_epoch; /* changes when the daemon lost this guest's pages */
 	tmem_u32 queue;	      /* this queue's number, 0 .. queues-1 */
 	tmem_u32 queues;
 	tmem_u32 entries;
 	tmem_u32 slots;
 	tmem_u8 pad0[24];
 
-	tmem_u32 req_prod;  /* guest */
-	tmem_u32 rsp_event; /* guest: notify me when rsp_prod passes this */
-	tmem_u8 pad1[56];
+	tmem_u32 req_prod;     /* guest */
+	tmem_u32 rsp_event;    /* guest: notify me when rsp_prod passes this */
+	tmem_u32 credits_used; /* guest, queue 0 */
+	tmem_u8 pad1[52];
 
-	tmem_u32 rsp_prod;  /* daemon */
-	tmem_u32 req_event; /* daemon: notify me when req_prod passes this */
-	tmem_u32 closed;    /* daemon: 1 = it will not serve this queue any more */
-	tmem_u8 pad2[52];
+	tmem_u32 rsp_prod;	  /* daemon */
+	tmem_u32 req_event;	  /* daemon: notify me when req_prod passes this */
+	tmem_u32 closed;	  /* daemon: 1 = it will not serve this queue any more */
+	tmem_u32 credits_granted; /* daemon, queue 0 */
+	tmem_u32 served;	  /* daemon: 1 = a daemon is there; 0 once it died (Xen) */
+	tmem_u8 pad2[44];
 
 	tmem_u8 reserved[3904];
 };
