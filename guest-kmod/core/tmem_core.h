@@ -101,8 +101,9 @@ struct tmem_io {
 	bool waits;
 	bool credited;
 	unsigned long deadline; /* jiffies */
-	struct tmem_queue *queue;
+	u32 connection;
 	u32 slot;
+	struct page *staged;
 	struct list_head link;
 };
 
