@@ -69,7 +69,11 @@ class Guest {
     layout_ = RingLayout::of(order_, slots_);
     lines_.resize(layout_.bytes / sizeof(Line));
     view_ = *RingView::over(memory(), order_, slots_);
-    initialise_control(*view_, {0, store_.epoch(), {options_.number, options_.queues, 0}});
+    initialise_control(*view_, {0, epoch(), {options_.number, options_.queues, 0}});
+    constexpr uint32_t kCreditsMax = 8;
+    if (input_.byte() % 2 == 0)
+      credits_ = *Credits::open(store_, client_, view_->control(), kCreditsMax);
+    options_.credits = credits_.get();
     attach();
     while (!input_.empty() && steps_++ < kStepsMax) step();
   }
@@ -82,6 +86,7 @@ class Guest {
   };
 
   std::span<std::byte> memory() { return std::as_writable_bytes(std::span<Line>(lines_)); }
+  uint64_t epoch() const { return store::Store::epoch(*client_); }
   tmem_control_page& control() { return view_->control(); }
 
   void attach() {
@@ -132,7 +137,8 @@ class Guest {
     static constexpr uint8_t kOps[] = {1, 2, 4, 5, 6, 7, 16, 17};
     request.op = kOps[input_.byte() % sizeof(kOps)];
     request.pool = input_.byte() % (TMEM_POOLS_MAX + 1);
-    request.epoch = store_.epoch();
+    request.epoch = epoch();
+    if (input_.byte() % 4 == 0) request.flags = TMEM_REQUEST_CREDIT;
     if (request.op == TMEM_OP_POOL_CREATE) {
       request.u.create.flags = input_.byte() % 5;
     } else {
@@ -160,6 +166,7 @@ class Guest {
   RingLayout layout_;
   std::vector<Line> lines_;
   std::optional<RingView> view_;
+  std::unique_ptr<Credits> credits_;
   std::unique_ptr<Queue> queue_;
   uint32_t steps_ = 0;
 };

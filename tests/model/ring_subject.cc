@@ -44,7 +44,7 @@ class Ring {
     auto ring = std::unique_ptr<Ring>(new Ring(shape, order, store, client));
     TMEM_TRY(const RingView view, RingView::over(ring->bytes(), order, shape.slots));
     ring->view_ = view;
-    initialise_control(view, {0, store.epoch(), shape});
+    initialise_control(view, {0, store::Store::epoch(*client), shape});
     TMEM_CHECK(ring->attach());
     return ring;
   }
@@ -151,7 +151,7 @@ class Ring {
     request.id = posted.id;
     const bool stale = op.kind == OpKind::kStaleGet || op.kind == OpKind::kStalePut ||
                        op.kind == OpKind::kStaleFlush;
-    request.epoch = store_.epoch() ^ (stale ? 1 : 0);
+    request.epoch = store::Store::epoch(*client_) ^ (stale ? 1 : 0);
     if (op.kind == OpKind::kCreatePool) {
       request.u.create.flags =
           (op.spec.kind == store::Kind::kPersistent ? TMEM_POOL_PERSISTENT : 0u) |

@@ -55,7 +55,7 @@ TEST_CASE("handshake: each field of the hello is checked") {
   const auto checked =
       transport::check_hello(std::as_bytes(std::span(&hello, 1)), transport::HandshakeLimits{});
   REQUIRE(checked);
-  CHECK(checked->features == 0);
+  CHECK(checked->features == TMEM_FEATURE_CREDITS);
   hello.queues = 0;
   const auto defaulted =
       transport::check_hello(std::as_bytes(std::span(&hello, 1)), transport::HandshakeLimits{});
@@ -199,7 +199,7 @@ TEST_CASE("hostile: games with the descriptors block nobody") {
   for (uint32_t i = 0; i < peer.layout().entries; ++i) {
     request[i] = {};
     request[i].op = TMEM_OP_NOP;
-    request[i].epoch = world.daemon->store().epoch();
+    request[i].epoch = peer.control(0).store_epoch;
     request[i].u.page.slot = TMEM_NO_SLOT;
   }
   uint32_t posted = 0;

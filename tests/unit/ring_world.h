@@ -29,7 +29,7 @@ struct RingWorld {
     auto viewed = RingView::over(memory(), kOrder, kSlots);
     REQUIRE(viewed);
     view = *viewed;
-    initialise_control(*view, {0, world.store->epoch(), {options.number, options.queues, 0}});
+    initialise_control(*view, {0, epoch(), {options.number, options.queues, 0}});
     view->control().req_prod = first_counter;
     view->control().rsp_prod = first_counter;
     view->control().req_event = first_counter - 1;  // in the past: no notification wanted
@@ -40,6 +40,17 @@ struct RingWorld {
   RingWorld(const RingWorld&) = delete;
   RingWorld& operator=(const RingWorld&) = delete;
 
+  // Negotiates credits, at most `outstanding_max` at once, and attaches anew.
+  void use_credits(uint32_t outstanding_max, CreditsLeft left = {}) {
+    queue.reset();
+    credits.reset();
+    auto opened = Credits::open(*world.store, client, view->control(), outstanding_max, left);
+    REQUIRE(opened);
+    credits = *std::move(opened);
+    options.credits = credits.get();
+    REQUIRE(attach());
+  }
+
   bool attach() {
     auto attached = Queue::attach(*view, options, *world.store, client, doorbell);
     if (!attached) return false;
@@ -47,6 +58,7 @@ struct RingWorld {
     return true;
   }
 
+  uint64_t epoch() const { return store::Store::epoch(*client); }
   tmem_control_page& control() { return view->control(); }
   std::span<std::byte> memory() { return std::as_writable_bytes(std::span<Line>(lines)); }
   std::byte* slot(uint32_t number) {
@@ -64,7 +76,7 @@ struct RingWorld {
     tmem_request wire{};
     wire.op = op;
     wire.pool = pool;
-    wire.epoch = world.store->epoch();
+    wire.epoch = epoch();
     wire.u.page.index = index;
     wire.u.page.slot = slot_number;
     return wire;
@@ -117,6 +129,7 @@ struct RingWorld {
   Context context;
   uint32_t produced = 0;
   uint32_t consumed = 0;
+  std::unique_ptr<Credits> credits;
   std::unique_ptr<Queue> queue;
 };
 

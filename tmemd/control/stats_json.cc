@@ -67,6 +67,7 @@ json to_json(const store::ClientStats& stats) {
           {"counters", to_json(stats.counters)},
           {"pages", by_kind(stats.pages)},
           {"charged_bytes", by_kind(stats.charged_bytes)},
+          {"credits", stats.credits},
           {"entitled_bytes", stats.entitled_bytes},
           {"pools", std::move(pools)}};
 }

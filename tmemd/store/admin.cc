@@ -42,14 +42,21 @@ Result<std::unique_ptr<Store>> Store::create(const Options& options, memory::Slo
 uint64_t Store::epoch() const {
   return impl_->epoch;
 }
+uint64_t Store::epoch(const Client& client) {
+  return client.epoch;
+}
 
 Result<ClientRef> Store::add_client(const ClientIdentity& identity,
                                     const ClientSettings& settings) {
-  return impl_->registry.add(identity, settings, impl_->guarantee_room());
+  auto client = impl_->registry.add(identity, settings, impl_->guarantee_room());
+  impl_->forget_best_effort();
+  return client;
 }
 
 Result<void> Store::configure(Client& client, const ClientSettings& settings) {
-  return impl_->registry.configure(client, settings, impl_->guarantee_room());
+  auto result = impl_->registry.configure(client, settings, impl_->guarantee_room());
+  impl_->forget_best_effort();
+  return result;
 }
 
 ClientSettings Store::settings(const Client& client) const {
@@ -181,6 +188,7 @@ ClientStats Store::client_stats(const Client& client) const {
     s.pages[k] = client.usage.pages[k];
     s.charged_bytes[k] = client.charged_bytes(kind);
   }
+  s.credits = static_cast<uint32_t>(client.usage.credits);
   s.entitled_bytes = entitled_bytes(client.weight, weights, ephemeral_bytes);
   const std::lock_guard lock(client.mutex);
   for (uint32_t p = 0; p < kPoolsMax; ++p) {

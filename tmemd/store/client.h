@@ -20,6 +20,8 @@ namespace tmem::store {
 // What a page costs in records and index, charged per page: page and content record, its share of
 // index leaf, dedup bucket and contents list.
 inline constexpr uint64_t kRecordBytes = 64;
+// What the pool must have for a page whose contents are not known yet.
+inline constexpr uint64_t kRawPageBytes = kPageBytes + kRecordBytes;
 
 struct ObjectNode;
 using PoolObjectHook = boost::intrusive::list_member_hook<>;
@@ -103,17 +105,20 @@ class Client : public std::enable_shared_from_this<Client> {
  public:
   static constexpr uint32_t kCounterLines = 8;
 
-  Client(uint32_t number_in, ClientIdentity identity_in, bool is_shared_pool_in, uint64_t salt_in)
+  Client(uint32_t number_in, ClientIdentity identity_in, bool is_shared_pool_in, uint64_t salt_in,
+         uint64_t epoch_in)
       : number(number_in),
         identity(std::move(identity_in)),
         is_shared_pool(is_shared_pool_in),
         salt(salt_in),
+        epoch(epoch_in),
         owner(number_in, this) {}
 
   const uint32_t number;
   const ClientIdentity identity;
   const bool is_shared_pool;
-  const uint64_t salt;  // secret; keys the hashes of its ids
+  const uint64_t salt;   // secret; keys the hashes of its ids
+  const uint64_t epoch;  // published to the guest; no other client of any daemon has it
   Owner owner;
   std::array<Pool, kPoolsMax> pools;
 
@@ -136,6 +141,7 @@ class Client : public std::enable_shared_from_this<Client> {
     std::array<std::atomic<uint64_t>, kKinds> pages{};          // with puts under way
     std::array<std::atomic<uint64_t>, kKinds> content_bytes{};  // each content it shows, once
     std::atomic<uint64_t> scoped_bytes{0};  // of these, ephemeral ones in segments of a scope
+    std::atomic<uint64_t> credits{0};       // raw pages kept for persistent puts to come
   } usage;
   std::array<CounterLine, kCounterLines> counters;
 
@@ -144,15 +150,20 @@ class Client : public std::enable_shared_from_this<Client> {
   }
   uint64_t charged_bytes(Kind kind) const {
     const auto k = static_cast<size_t>(kind);
-    return usage.content_bytes[k] + usage.pages[k] * kRecordBytes + owner.of(kind).holes_bytes();
+    const uint64_t credits = kind == Kind::kPersistent ? usage.credits.load() : 0;
+    return usage.content_bytes[k] + usage.pages[k] * kRecordBytes + owner.of(kind).holes_bytes() +
+           credits * kRawPageBytes;
   }
   uint64_t pages() const { return usage.pages[0] + usage.pages[1]; }
-  // Counts one page more, unless the cap forbids it.
-  bool acquire_page(Kind kind, uint64_t slack_pages) {
+  // Counts one page more, unless the cap forbids it. Credits count as pages, but for a put that was
+  // paid with one: that has its place.
+  bool acquire_page(Kind kind, Payment payment, uint64_t slack_pages) {
     auto& of_kind = usage.pages[static_cast<size_t>(kind)];
     of_kind.fetch_add(1, std::memory_order_relaxed);
     const uint64_t cap = cap_pages.load(std::memory_order_relaxed);
-    if (cap == kNoCap || pages() <= cap + slack_pages) return true;
+    if (cap == kNoCap) return true;
+    if (payment == Payment::kCredit) ++slack_pages;
+    if (pages() + usage.credits <= cap + slack_pages) return true;
     of_kind.fetch_sub(1, std::memory_order_relaxed);
     return false;
   }

@@ -2,8 +2,8 @@
 // The store's parts and what they share. pools.cc and store.cc hold the operations; reclaim.cc,
 // evict.cc and compact.cc what gives memory back; admin.cc settings and statistics.
 //
-// Lock order: registry → client.mutex → key shard → content shard → owner → blocks. A thread holds
-// one of each kind at most.
+// Lock order: credits → registry → client.mutex → key shard → content shard → owner → blocks. A
+// thread holds one of each kind at most.
 #pragma once
 #include <array>
 #include <deque>
@@ -43,6 +43,7 @@ class Impl {
   std::atomic<uint32_t> next_generation{1};
   std::atomic<uint32_t> next_counter_line{0};
   std::atomic<uint64_t> evicted_pages{0};
+  std::mutex credit_mutex;
 
   // ---- store.cc ----
   // Where an operation of a client on a pool goes.
@@ -58,6 +59,7 @@ class Impl {
   ObjectKey object_key(const Target& t, const ObjectId& id) const {
     return make_key(t.home, t.pool, t.state.generation, id);
   }
+  Status put(Worker& worker, Client& client, const Key& key, PageBytes page, Payment payment);
   void count(Worker::State& worker, Client& client, Counter which, uint64_t n = 1);
   void destroy_pool_of(Client& client, uint32_t pool, bool recreate);
   uint32_t new_generation();
@@ -67,8 +69,12 @@ class Impl {
   bool make_room(Worker::State& worker);
   // The same for a client at its cap: flushed pages that still count, then its oldest.
   bool make_room_under_cap(Worker::State& worker, Client& client);
+  // Memory that nobody is promised and that persistent pages may take.
+  uint64_t unpromised_bytes() const;
   // True when a persistent put may take memory beyond its client's guarantee.
-  bool best_effort_fits() const;
+  bool best_effort_fits();
+  // Call when something was promised: best effort looks anew.
+  void forget_best_effort() { best_effort_puts_ = 0; }
   bool evict_some(Worker::State& worker);                  // by weight
   bool evict_from(Worker::State& worker, Client& client);  // its oldest
   // Has the flushed objects of a pool freed by and by; of a removed client all, then its number.
@@ -111,6 +117,7 @@ class Impl {
   void enforce_caps(Worker::State& worker);
   bool maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done);
 
+  std::atomic<int64_t> best_effort_puts_{0};  // that may go on before the next look
   std::atomic<uint64_t> allocations_seen_{0};
   std::atomic<uint64_t> active_ms_{0};  // when maintain last saw puts
   std::mutex pending_mutex_;            // innermost

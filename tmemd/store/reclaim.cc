@@ -107,11 +107,35 @@ bool Impl::reclaim_pending(uint32_t limit) {
 
 // ---- For a put ----
 
-bool Impl::best_effort_fits() const {
-  uint64_t promised_bytes = blocks.reserve_bytes() + kPageBytes + kRecordBytes;
-  for (const ClientRef& c : registry.live())
-    promised_bytes += std::max<uint64_t>(c->guarantee_bytes, c->charged_bytes(Kind::kPersistent));
-  return promised_bytes <= blocks.budget_bytes();
+// Bounded twice. By what clients are charged: two that share contents may both come to need them
+// alone. And by blocks: metadata and half-filled segments take more than is charged.
+uint64_t Impl::unpromised_bytes() const {
+  uint64_t charged_bytes = 0;   // or guaranteed, if that is more
+  uint64_t expected_bytes = 0;  // guarantees not yet used, credits, the rest of open segments
+  for (const ClientRef& c : registry.live()) {
+    const uint64_t charged = c->charged_bytes(Kind::kPersistent);
+    const uint64_t promised = std::max<uint64_t>(c->guarantee_bytes, charged);
+    charged_bytes += promised;
+    expected_bytes += promised - charged + c->usage.credits * kRawPageBytes + kBlockBytes;
+  }
+  uint64_t evictable_bytes = 0;
+  for (const auto& owner : owners()) evictable_bytes += owner->of(Kind::kEphemeral).size_bytes;
+  const uint64_t used = blocks.used_bytes();
+  const uint64_t kept_bytes = used > evictable_bytes ? used - evictable_bytes : 0;
+  const uint64_t promised_bytes =
+      blocks.reserve_bytes() + std::max(charged_bytes, kept_bytes + expected_bytes);
+  const uint64_t budget_bytes = blocks.budget_bytes();
+  return budget_bytes > promised_bytes ? budget_bytes - promised_bytes : 0;
+}
+
+// Looks at all clients, so not at each put: a look that found much room is good for some more puts,
+// together at most a quarter of it.
+bool Impl::best_effort_fits() {
+  constexpr uint64_t kPutsMax = 256;
+  if (best_effort_puts_.fetch_sub(1, std::memory_order_relaxed) > 0) return true;
+  const uint64_t pages = unpromised_bytes() / kRawPageBytes;
+  best_effort_puts_ = static_cast<int64_t>(std::min(pages / 4, kPutsMax));
+  return pages != 0;
 }
 
 bool Impl::make_room(Worker::State& worker) {

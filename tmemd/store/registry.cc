@@ -7,7 +7,7 @@ namespace tmem::store {
 namespace {
 
 // splitmix64: S. Vigna, public domain reference.
-uint64_t next_salt(uint64_t& state) {
+uint64_t next_random(uint64_t& state) {
   uint64_t x = state += 0x9e3779b97f4a7c15;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
   x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
@@ -20,8 +20,8 @@ std::string mib(uint64_t bytes) {
 
 }  // namespace
 
-Registry::Registry(Tables& tables, uint64_t seed)
-    : tables_(tables), salt_state_(seed), clients_(1) {}
+Registry::Registry(Tables& tables, uint64_t seed, uint64_t epoch)
+    : tables_(tables), salt_state_(seed), epoch_state_(epoch), clients_(1) {}
 
 uint64_t Registry::guaranteed_locked(const Client* except) const {
   uint64_t sum = 0;
@@ -73,7 +73,8 @@ Result<ClientRef> Registry::add_locked(const ClientIdentity& identity,
     return fail(Errc::kNoSpace, "there are already " + std::to_string(Tables::kClientsMax - 1) +
                                     " clients; disconnect one");
   if (number == clients_.size()) clients_.emplace_back();
-  auto client = std::make_shared<Client>(number, identity, is_shared_pool, next_salt(salt_state_));
+  auto client = std::make_shared<Client>(number, identity, is_shared_pool, next_random(salt_state_),
+                                         next_random(epoch_state_));
   apply(*client, settings);
   tables_.set_client(number, client.get());
   clients_[number] = client;

@@ -18,7 +18,8 @@ namespace tmem::store {
 
 class Registry {
  public:
-  Registry(Tables& tables, uint64_t seed);
+  // `seed` makes the clients' secret salts, `epoch` their public epochs.
+  Registry(Tables& tables, uint64_t seed, uint64_t epoch);
 
   // `room_bytes`: what guarantees may take together.
   Result<ClientRef> add(const ClientIdentity& identity, const ClientSettings& settings,
@@ -59,6 +60,7 @@ class Registry {
   Tables& tables_;
   mutable std::mutex mutex_;  // guards all below
   uint64_t salt_state_;
+  uint64_t epoch_state_;
   std::vector<ClientRef> clients_;  // by number; null: free
   mutable Owner host_{kHostScope, nullptr};
   std::map<std::string, std::unique_ptr<Owner>> groups_;

@@ -34,7 +34,7 @@ Impl::Impl(const Options& options_in, memory::SlotProvider& provider, const Cloc
       segments(blocks),
       tables(blocks, chunks),
       contents(blocks, chunks, segments, tables),
-      registry(tables, seed),
+      registry(tables, seed, epoch),
       fingerprint(seed) {
   for (uint32_t s = 0; s < kShards; ++s)
     shards[s] = std::make_unique<KeyShard>(s, blocks, tables, contents);
@@ -79,6 +79,7 @@ struct Put {
   Fingerprint fingerprint;
   Owner* domain;  // of dedup; null: none
   uint64_t now_ms;
+  Payment payment;
 };
 
 enum class Attempt { kDone, kNeedsMemory, kNeedsCap, kFrozen, kNoPool };
@@ -138,8 +139,9 @@ Attempt try_put(Impl& impl, const Put& put, const Impl::Target& t) {
   const Handle old = object != nullptr ? shard.find_page(*object, put.key.index) : 0;
   if (!put.fill) impl.contents.prefetch_twin(put.fingerprint, put.domain, t.state.kind);
   if (old == 0) {
-    if (put.client.frozen && !TMEM_MUTATED(kFrozenAcceptsNew)) return Attempt::kFrozen;
-    if (!t.home.acquire_page(t.state.kind, TMEM_MUTATED(kCapOffByOne) ? 1 : 0))
+    if (put.client.frozen && put.payment == Payment::kNone && !TMEM_MUTATED(kFrozenAcceptsNew))
+      return Attempt::kFrozen;
+    if (!t.home.acquire_page(t.state.kind, put.payment, TMEM_MUTATED(kCapOffByOne) ? 1 : 0))
       return Attempt::kNeedsCap;
   }
   if (object == nullptr) object = shard.make_object(object_key, t.state.kind);
@@ -163,20 +165,31 @@ void remove_old(Impl& impl, const Put& put, const Impl::Target& t) {
   shard.forget_if_empty(*object);
 }
 
-// Within its guarantee a persistent put may have all memory that eviction can give; beyond, what
-// nobody else is promised.
-bool may_have_memory(const Impl& impl, const Impl::Target& t) {
-  if (t.state.kind == Kind::kEphemeral) return true;
+// Within its guarantee, or paid with a credit, a persistent put may have all memory that eviction
+// can give; beyond, what nobody else is promised.
+bool may_have_memory(Impl& impl, const Put& put, const Impl::Target& t) {
+  if (t.state.kind == Kind::kEphemeral || put.payment == Payment::kCredit) return true;
   const uint64_t charged = t.home.charged_bytes(Kind::kPersistent);
-  return charged + kPageBytes + kRecordBytes <= t.home.guarantee_bytes || impl.best_effort_fits();
+  return charged + kRawPageBytes <= t.home.guarantee_bytes || impl.best_effort_fits();
 }
 
 }  // namespace
 
-Status Store::put(Worker& worker, Client& client, const Key& key, PageBytes page) {
-  Impl& impl = *impl_;
-  Put put{worker.state(),          client, key,     page,
-          same_filled_value(page), {},     nullptr, impl.clock.now_ms()};
+Status Store::put(Worker& worker, Client& client, const Key& key, PageBytes page, Payment payment) {
+  if (payment == Payment::kNone) return impl_->put(worker, client, key, page, payment);
+  // The credit's room stays kept until its page has taken it.
+  const auto target = impl_->resolve(client, key.pool);
+  const Status status = target && target->state.kind == Kind::kEphemeral
+                            ? Status::kBadRequest
+                            : impl_->put(worker, client, key, page, payment);
+  release_credits(client, 1);
+  return status;
+}
+
+Status Impl::put(Worker& worker, Client& client, const Key& key, PageBytes page, Payment payment) {
+  Impl& impl = *this;
+  Put put{worker.state(),      client, key, page, same_filled_value(page), {}, nullptr,
+          impl.clock.now_ms(), payment};
   const auto target = impl.resolve(client, key.pool);
   if (!target) {
     impl.count(put.worker, client, Counter::kPuts);
@@ -184,10 +197,10 @@ Status Store::put(Worker& worker, Client& client, const Key& key, PageBytes page
   }
   if (!put.fill) {
     put.fingerprint = impl.fingerprint(page);
-    put.domain = target->home.dedup_owner.load(std::memory_order_relaxed);
+    put.domain = target->home.dedup_owner.load(std::memory_order_acquire);
     impl.contents.prefetch_bucket(put.fingerprint, put.domain, target->state.kind);
   }
-  if (may_have_memory(impl, *target)) {
+  if (may_have_memory(impl, put, *target)) {
     for (unsigned tries = 0; tries < kRoomTriesMax; ++tries) {
       const Attempt attempt = try_put(impl, put, *target);
       if (attempt == Attempt::kDone) {

@@ -67,6 +67,8 @@ class Store {
 
   // Random, set at creation: another value means that earlier pages are lost.
   uint64_t epoch() const;
+  // The same of one client: a client that was removed and added again has another.
+  static uint64_t epoch(const Client& client);
 
   // ---- Clients ----
 
@@ -92,12 +94,23 @@ class Store {
 
   // `page` must be memory that nobody else writes during the call (copied out of a guest's slot).
   // kNoSpace: refused, and the key is empty now. kFrozen: refused, nothing changed.
-  Status put(Worker& worker, Client& client, const Key& key, PageBytes page);
+  // kCredit spends one credit, whatever the answer; such a put is never kFrozen, and kBadRequest
+  // if the pool is ephemeral.
+  Status put(Worker& worker, Client& client, const Key& key, PageBytes page,
+             Payment payment = Payment::kNone);
   // On kOk all of `out` is written, else none of it. `out` may be memory that a hostile guest
   // writes meanwhile: the bytes may then be garbage, nothing else happens.
   Status get(Worker& worker, Client& client, const Key& key, PageBuffer out);
   Status flush_page(Worker& worker, Client& client, const Key& key);
   Status flush_object(Client& client, PoolId pool, const ObjectId& object);
+
+  // Whether new credits make sense: it lives, is not frozen and has a persistent pool.
+  static bool wants_credits(const Client& client);
+  // Keeps room for up to `pages` raw pages more, as if the client held them persistently, so that
+  // puts paid with them find memory. Returns how many.
+  uint32_t reserve_credits(Client& client, uint32_t pages);
+  // Gives back room that no put will use.
+  void release_credits(Client& client, uint32_t pages);
 
   // Hint: brings the lines that a get or put of `key` will read into the cache.
   void prefetch(const Client& client, const Key& key) const;

@@ -59,6 +59,9 @@ struct PoolSpec {
   bool operator==(const PoolSpec&) const = default;
 };
 
+// Whether a put's page has room that reserve_credits() kept for it.
+enum class Payment : uint8_t { kNone, kCredit };
+
 inline constexpr uint64_t kNoCap = ~uint64_t{0};
 
 // What the administrator grants a client.
@@ -125,7 +128,8 @@ struct ClientStats {
   ClientSettings settings;
   ClientCounters counters;
   std::array<uint64_t, kKinds> pages{};          // apparent: what the client put
-  std::array<uint64_t, kKinds> charged_bytes{};  // stored size, records and holes
+  std::array<uint64_t, kKinds> charged_bytes{};  // stored size, records, holes and credits
+  uint32_t credits = 0;                          // raw pages kept for its persistent puts
   uint64_t entitled_bytes = 0;                   // its share of the ephemeral memory by weight
   std::vector<PoolStats> pools;
 };

@@ -32,11 +32,11 @@ Queue::Queue(const RingView& ring, const QueueOptions& options, store::Store& st
              store::ClientRef client, Doorbell& doorbell, uint32_t done)
     : ring_(ring),
       options_(options),
-      shape_{options.number, options.queues, ring.slots()},
+      shape_{options.number, options.queues, ring.slots(), options.credits != nullptr},
       store_(store),
       client_(std::move(client)),
       doorbell_(doorbell),
-      epoch_(store.epoch()),
+      epoch_(store::Store::epoch(*client_)),
       done_(done) {}
 
 Queue::Turn Queue::run(Context& context, uint32_t requests_max) {
@@ -85,6 +85,7 @@ Queue::Turn Queue::run(Context& context, uint32_t requests_max) {
   empty_events_in_row_ = 0;
   counters_.requests.add(executed);
   counters_.turns.add();
+  if (options_.credits != nullptr) options_.credits->top_up();
   notify_since(old_done);
   return {executed, posted != done_, closed_};
 }
@@ -105,20 +106,28 @@ void Queue::prefetch(const Pending& pending) const {
 }
 
 store::Status Queue::execute(Context& context, const Pending& pending) {
-  store::Status status = store::Status::kBadRequest;
-  if (!pending.request) {
-    ++bad_requests_;
-    counters_.refusals[static_cast<size_t>(pending.request.error())].add();
-  } else if (pending.epoch != epoch_ && !TMEM_MUTATED(kStaleEpochAccepted)) {
-    status = store::Status::kStaleEpoch;
-  } else if (skip_by_mutation()) {
-    status = store::Status::kOk;
-  } else {
-    status = dispatch(context, *pending.request);
-  }
+  const store::Status status = pending.request
+                                   ? execute_checked(context, *pending.request, pending.epoch)
+                                   : refuse(pending.request.error());
   counters_.statuses[static_cast<size_t>(status) % kStatuses].add();
   if (status == store::Status::kNoSpace) context.saw_no_space = true;
   return status;
+}
+
+store::Status Queue::execute_checked(Context& context, const Request& request, uint64_t epoch) {
+  const auto* put_request = std::get_if<Put>(&request);
+  const bool paid = put_request != nullptr && put_request->payment == store::Payment::kCredit;
+  if (paid && !options_.credits->spend()) return refuse(Refusal::kCredit);
+  const bool stale = epoch != epoch_ && !TMEM_MUTATED(kStaleEpochAccepted);
+  if (!stale && !skip_by_mutation()) return dispatch(context, request);
+  if (paid) store_.release_credits(*client_, 1);
+  return stale ? store::Status::kStaleEpoch : store::Status::kOk;
+}
+
+store::Status Queue::refuse(Refusal refusal) {
+  ++bad_requests_;
+  counters_.refusals[static_cast<size_t>(refusal)].add();
+  return store::Status::kBadRequest;
 }
 
 store::Status Queue::dispatch(Context& context, const Request& request) {
@@ -146,7 +155,9 @@ store::Status Queue::put(Context& context, const Put& request) {
       TMEM_MUTATED(kWrongSlot) ? ring_.neighbour(request.slot) : ring_.slot(request.slot);
   std::memcpy(context.page.data(), slot.data(), kPageBytes);
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  return store_.put(context.worker, *client_, request.key.key(), context.page);
+  const store::Status status =
+      store_.put(context.worker, *client_, request.key.key(), context.page, request.payment);
+  return status == store::Status::kBadRequest ? refuse(Refusal::kCredit) : status;
 }
 
 store::Status Queue::get(Context& context, const Get& request) {
@@ -171,12 +182,17 @@ void Queue::notify_since(uint32_t old_done) {
 
 bool Queue::arm() {
   if (closed_ != CloseReason::kOpen) return false;
+  if (event_unacknowledged_) {
+    event_unacknowledged_ = false;
+    doorbell_.acknowledge();
+  }
   store_full(ring_.control().req_event, done_);
   return load_full(ring_.control().req_prod) == done_;
 }
 
 CloseReason Queue::note_event() {
   counters_.events.add();
+  event_unacknowledged_ = true;
   if (!has_requests()) {
     counters_.empty_events.add();
     if (++empty_events_in_row_ > options_.empty_events_max) close(CloseReason::kEventStorm);

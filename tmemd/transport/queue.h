@@ -13,6 +13,7 @@
 #include "libtmem/base/mutation.h"
 #include "tmemd/store/store.h"
 #include "tmemd/transport/counters.h"
+#include "tmemd/transport/credits.h"
 #include "tmemd/transport/request.h"
 #include "tmemd/transport/ring_view.h"
 
@@ -23,6 +24,9 @@ class Doorbell {
  public:
   virtual ~Doorbell() = default;
   virtual void ring() = 0;
+  // Takes the guest's notification, so that the next one can come. Called before the queue asks for
+  // one: until then a transport may hold back what a guest sends too fast.
+  virtual void acknowledge() {}
 };
 
 // What a thread needs to run requests; one per thread.
@@ -35,6 +39,8 @@ struct Context {
 struct QueueOptions {
   uint32_t number = 0;
   uint32_t queues = 1;
+  // Of the connection; null where the feature was not negotiated. Outlives the queue.
+  Credits* credits = nullptr;
   // The request after this many bad ones closes the queue.
   uint32_t bad_requests_max = 64;
   // Notifications in a row that found no request, after which the queue is closed.
@@ -89,6 +95,8 @@ class Queue {
   Pending fetch(uint32_t counter) const;
   void prefetch(const Pending& pending) const;
   store::Status execute(Context& context, const Pending& pending);
+  store::Status execute_checked(Context& context, const Request& request, uint64_t epoch);
+  store::Status refuse(Refusal refusal);
   store::Status dispatch(Context& context, const Request& request);
   store::Status put(Context& context, const Put& request);
   store::Status get(Context& context, const Get& request);
@@ -109,6 +117,8 @@ class Queue {
   uint32_t done_;
   uint32_t bad_requests_ = 0;
   uint32_t empty_events_in_row_ = 0;
+  // One may have come before this object was there.
+  bool event_unacknowledged_ = true;
   CloseReason closed_ = CloseReason::kOpen;
   QueueCounters counters_;
 #ifdef TMEM_MUTATIONS

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace tmem::transport {
 namespace {
@@ -18,7 +19,7 @@ class Decoder {
   Decoder(const tmem_request& wire, const QueueShape& shape) : wire_(wire), shape_(shape) {}
 
   Decoded run() const {
-    if (wire_.reserved0 != 0 || wire_.flags != 0 || wire_.reserved2 != 0)
+    if (wire_.reserved0 != 0 || (wire_.flags & ~flags_allowed()) != 0 || wire_.reserved2 != 0)
       return refuse(Refusal::kReservedNotZero);
     switch (wire_.op) {
       case TMEM_OP_NOP:
@@ -30,9 +31,9 @@ class Decoder {
       case TMEM_OP_POOL_FLUSH:
         return pool_op<PoolFlush>();
       case TMEM_OP_PUT:
-        return transfer<Put>();
+        return put();
       case TMEM_OP_GET:
-        return transfer<Get>();
+        return get();
       case TMEM_OP_FLUSH_PAGE:
         return flush<FlushPage>();
       case TMEM_OP_FLUSH_OBJECT:
@@ -73,12 +74,23 @@ class Decoder {
     return Op{CheckedPool(wire_.pool)};
   }
 
-  template <class Op>
-  Decoded transfer() const {
-    if (!pool_in_range()) return refuse(Refusal::kPoolOutOfRange);
-    if (!on_its_queue()) return refuse(Refusal::kWrongQueue);
-    if (wire_.u.page.slot >= shape_.slots) return refuse(Refusal::kSlotOutOfRange);
-    return Op{key(), SlotIndex(wire_.u.page.slot)};
+  std::optional<Refusal> check_transfer() const {
+    if (!pool_in_range()) return Refusal::kPoolOutOfRange;
+    if (!on_its_queue()) return Refusal::kWrongQueue;
+    if (wire_.u.page.slot >= shape_.slots) return Refusal::kSlotOutOfRange;
+    return std::nullopt;
+  }
+
+  Decoded put() const {
+    if (const auto refusal = check_transfer()) return refuse(*refusal);
+    const bool paid = (wire_.flags & TMEM_REQUEST_CREDIT) != 0;
+    return Put{key(), SlotIndex(wire_.u.page.slot),
+               paid ? store::Payment::kCredit : store::Payment::kNone};
+  }
+
+  Decoded get() const {
+    if (const auto refusal = check_transfer()) return refuse(*refusal);
+    return Get{key(), SlotIndex(wire_.u.page.slot)};
   }
 
   template <class Op>
@@ -89,6 +101,9 @@ class Decoder {
     return Op{key()};
   }
 
+  uint16_t flags_allowed() const {
+    return wire_.op == TMEM_OP_PUT && shape_.credits ? TMEM_REQUEST_CREDIT : 0;
+  }
   bool pool_in_range() const { return wire_.pool < TMEM_POOLS_MAX; }
   bool on_its_queue() const {
     return tmem_queue_of(wire_.pool, wire_.u.page.oid, shape_.queues) == shape_.number;
@@ -114,7 +129,7 @@ Decoded decode(const RawRequest& raw, const QueueShape& shape) {
 std::string_view to_string(Refusal refusal) {
   static constexpr std::array<std::string_view, kRefusals> kNames = {
       "unknown-op",        "reserved-not-zero", "pool-out-of-range",   "pool-flags",
-      "slot-out-of-range", "wrong-queue",       "pool-op-wrong-queue",
+      "slot-out-of-range", "wrong-queue",       "pool-op-wrong-queue", "credit",
   };
   const auto index = static_cast<size_t>(refusal);
   return index < kNames.size() ? kNames[index] : "?";

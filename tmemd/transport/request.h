@@ -22,9 +22,10 @@ struct RawRequest {
 
 // What a request is checked against.
 struct QueueShape {
-  uint32_t number = 0;  // this queue
-  uint32_t queues = 1;  // of the connection
-  uint32_t slots = 0;   // of this queue
+  uint32_t number = 0;   // this queue
+  uint32_t queues = 1;   // of the connection
+  uint32_t slots = 0;    // of this queue
+  bool credits = false;  // puts may be paid with credits
 };
 
 // Proof that a slot number is below the queue's slots.
@@ -73,6 +74,7 @@ struct PoolFlush {
 struct Put {
   CheckedKey key;
   SlotIndex slot;
+  store::Payment payment;  // what the guest says; whether it had a credit is not checked yet
 };
 struct Get {
   CheckedKey key;
@@ -98,6 +100,7 @@ enum class Refusal : uint8_t {
   kSlotOutOfRange,    // or a slot where none belongs
   kWrongQueue,        // the key belongs to another queue
   kPoolOpWrongQueue,  // pool create, destroy and flush come on queue 0
+  kCredit,            // a put paid with a credit that the guest has not, or to an ephemeral pool
   kCount,
 };
 inline constexpr size_t kRefusals = static_cast<size_t>(Refusal::kCount);

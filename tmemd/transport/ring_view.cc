@@ -46,6 +46,7 @@ void initialise_control(const RingView& ring, const ControlInit& init) {
   control.queues = init.shape.queues;
   control.entries = ring.entries();
   control.slots = ring.slots();
+  control.served = 1;
   store_release(control.magic, tmem_u32{TMEM_CONTROL_MAGIC});
 }
 

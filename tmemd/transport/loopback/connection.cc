@@ -52,7 +52,12 @@ Result<void> Connection::open_queue(uint32_t number, const ConnectionOptions& op
   const size_t bytes = RingLayout::of(grant_.ring_order, grant_.slots).bytes;
   const auto memory = memory_.bytes().subspan(number * bytes, bytes);
   TMEM_TRY(const RingView ring, RingView::over(memory, grant_.ring_order, grant_.slots));
-  initialise_control(ring, {grant_.features, store_.epoch(), {number, grant_.queues, 0}});
+  initialise_control(ring,
+                     {grant_.features, store::Store::epoch(*client_), {number, grant_.queues, 0}});
+  if (number == 0 && (grant_.features & TMEM_FEATURE_CREDITS) != 0) {
+    TMEM_TRY(credits_, Credits::open(store_, client_, ring.control(),
+                                     grant_.queues * tmem_slots_for_persistent(grant_.slots)));
+  }
 
   QueueEnd& end = queues_.emplace_back();
   end.doorbell = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -65,6 +70,7 @@ Result<void> Connection::open_queue(uint32_t number, const ConnectionOptions& op
   QueueOptions queue_options;
   queue_options.number = number;
   queue_options.queues = grant_.queues;
+  queue_options.credits = credits_.get();
   queue_options.bad_requests_max = options.bad_requests_max;
   TMEM_TRY(auto queue, Queue::attach(ring, queue_options, store_, client_, *end.wake));
   TMEM_TRY(end.attachment, workers.attach(std::move(queue), end.doorbell.get(), options.on_closed));

@@ -74,6 +74,7 @@ class Connection {
   const store::ClientRef client_;
   UniqueFd memfd_;  // until it is handed over
   Mapping memory_;
+  std::unique_ptr<Credits> credits_;  // null where not negotiated
   std::vector<QueueEnd> queues_;
 };
 

@@ -37,7 +37,7 @@ struct HandshakeRefusal {
 };
 
 // Feature bits that this daemon offers.
-inline constexpr uint64_t kLoopbackFeatures = 0;
+inline constexpr uint64_t kLoopbackFeatures = TMEM_FEATURE_CREDITS;
 
 tl::expected<Grant, HandshakeRefusal> check_hello(std::span<const std::byte> message,
                                                   const HandshakeLimits& limits);

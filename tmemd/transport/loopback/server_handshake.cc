@@ -86,7 +86,7 @@ bool LoopbackServer::send_welcome(const Peer& peer) const {
   welcome.ring_order = grant.ring_order;
   welcome.slots = grant.slots;
   welcome.features = grant.features;
-  welcome.store_epoch = store_.epoch();
+  welcome.store_epoch = store::Store::epoch(*peer.connection->client());
   welcome.client = store_.number(*peer.connection->client());
 
   const std::vector<int> fds = peer.connection->client_fds();

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Credits: room kept for persistent puts that a guest reports as done before they are answered.
+//
+// A credit is charged like a raw persistent page, so that every other decision (guarantees, best
+// effort, caps, the budget's lower bound) sees it; the put that spends it takes its place.
+#include <algorithm>
+
+#include "libtmem/base/assert.h"
+#include "tmemd/store/impl.h"
+
+namespace tmem::store {
+
+bool Store::wants_credits(const Client& client) {
+  if (!client.live || client.frozen) return false;
+  return std::any_of(client.pools.begin(), client.pools.end(), [](const Pool& pool) {
+    const PoolState state = pool.load();
+    return state.alive() && state.kind == Kind::kPersistent;
+  });
+}
+
+// Serialised, so that two threads do not promise the same memory. A put of another client between
+// the look and the charge can cost one page: the reserve covers that.
+uint32_t Store::reserve_credits(Client& client, uint32_t pages) {
+  const std::lock_guard lock(impl_->credit_mutex);
+  const uint64_t charged = client.charged_bytes(Kind::kPersistent);
+  const uint64_t guaranteed = client.guarantee_bytes;
+  const uint64_t room_bytes =
+      (guaranteed > charged ? guaranteed - charged : 0) + impl_->unpromised_bytes();
+  uint64_t count = std::min<uint64_t>(pages, room_bytes / kRawPageBytes);
+  if (const uint64_t cap = client.cap_pages; cap != kNoCap) {
+    const uint64_t taken = client.pages() + client.usage.credits;
+    count = std::min(count, cap > taken ? cap - taken : 0);
+  }
+  client.usage.credits += count;
+  impl_->forget_best_effort();
+  return static_cast<uint32_t>(count);
+}
+
+void Store::release_credits(Client& client, uint32_t pages) {
+  const uint64_t before = client.usage.credits.fetch_sub(pages);
+  TMEM_ASSERT(before >= pages);
+}
+
+}  // namespace tmem::store
