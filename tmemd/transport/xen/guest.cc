@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tmemd/transport/xen/guest.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tmem::transport::xen {
+namespace {
+
+constexpr uint64_t kNever = UINT64_MAX;
+// A port may still belong to a daemon that is dying: its memory goes before its ports.
+constexpr uint64_t kBindPatienceMs = 5'000;
+constexpr uint64_t kBindPauseMs = 50;
+// Another client with this uuid still lives: a guest that migrates within the host.
+constexpr uint64_t kClientPauseMs = 500;
+// A connection that lasted shorter earns a penalty, doubled each time.
+constexpr uint64_t kSettledMs = 10'000;
+constexpr uint64_t kPenaltyMinMs = 100;
+constexpr uint64_t kPenaltyMaxMs = 10'000;
+
+std::string text_of(BusState state) {
+  return std::to_string(static_cast<uint32_t>(state));
+}
+
+}  // namespace
+
+Guest::Guest(GuestWorld& world, store::ClientIdentity identity)
+    : world_(world),
+      identity_(std::move(identity)),
+      frontend_(frontend_path(identity_.domid)),
+      backend_(backend_path(identity_.domid)) {
+  ++world_.counters.guests_seen;
+}
+
+Guest::~Guest() {
+  drop_connection();
+  drop_client();
+}
+
+BusState Guest::frontend_state() const {
+  const auto number = read_number(*world_.platform.store, frontend_ + "/state");
+  if (!number || *number > static_cast<uint32_t>(BusState::kClosed)) return BusState::kNone;
+  return static_cast<BusState>(*number);
+}
+
+void Guest::write_state(BusState state) {
+  if (const auto done = world_.platform.store->write(backend_ + "/state", text_of(state)); !done)
+    world_.options.log(title() + ": " + done.error().message);
+}
+
+void Guest::begin() {
+  const auto old_backend = read_number(*world_.platform.store, backend_ + "/state");
+  const BusState state = frontend_state();
+  // Without a frontend they are those of a dead domain that had the same number.
+  if (state == BusState::kNone) world_.platform.store->remove(backend_folder(identity_.domid));
+  make_nodes();
+  const bool was_connected = old_backend == static_cast<uint32_t>(BusState::kConnected) &&
+                             (state == BusState::kInitialised || state == BusState::kConnected);
+  const bool is_new = !old_backend || state == BusState::kNone;
+  if (was_connected) {
+    phase_ = Phase::kTakingOver;
+  } else if (is_new || old_backend == static_cast<uint32_t>(BusState::kInitWait)) {
+    offer();
+  } else {
+    close_backend();
+  }
+  look();
+}
+
+// What does not exist yet; and our limits, which an earlier daemon may have had otherwise.
+void Guest::make_nodes() {
+  XenStore& store = *world_.platform.store;
+  const Limits& limits = world_.options.limits;
+  (void)store.make(backend_, {kOurDomain, identity_.domid});
+  XenStore::Nodes nodes = {
+      {backend_ + "/frontend", frontend_},
+      {backend_ + "/frontend-id", number_of(identity_.domid)},
+      {backend_ + "/online", "1"},
+      {backend_ + "/version-min", std::to_string(TMEM_ABI_VERSION)},
+      {backend_ + "/version-max", std::to_string(TMEM_ABI_VERSION)},
+      {backend_ + "/max-queues", std::to_string(limits.queues_max)},
+      {backend_ + "/max-ring-order", std::to_string(limits.ring_order_max)},
+      {backend_ + "/max-slots", std::to_string(limits.slots_max)},
+      {backend_ + "/feature-credits", (kXenFeatures & TMEM_FEATURE_CREDITS) != 0 ? "1" : "0"},
+  };
+  const auto evacuate = read_number(store, backend_ + "/evacuate");
+  evacuating_ = evacuate && *evacuate != 0;
+  if (!evacuate) nodes.emplace_back(backend_ + "/evacuate", "0");
+  if (const auto done = store.write_all(nodes); !done)
+    world_.options.log(title() + ": " + done.error().message);
+}
+
+// Lets the guest connect. A frontend that is gone is made anew.
+void Guest::offer() {
+  phase_ = Phase::kOffered;
+  due_ms_ = kNever;
+  binding_until_ms_ = 0;
+  write_state(BusState::kInitWait);
+  XenStore& store = *world_.platform.store;
+  if (store.read(frontend_ + "/state")) return;
+  Result<void> made = store.make(frontend_, {identity_.domid, kOurDomain});
+  if (made)
+    made = store.write_all({{frontend_ + "/backend", backend_},
+                            {frontend_ + "/backend-id", number_of(kOurDomain)},
+                            {frontend_ + "/state", text_of(BusState::kInitialising)}});
+  if (!made) world_.options.log(title() + ": " + made.error().message);
+}
+
+void Guest::look() {
+  const BusState state = frontend_state();
+  switch (phase_) {
+    case Phase::kTakingOver:
+      if (state == BusState::kInitialised || state == BusState::kConnected) return try_connect();
+      return hang_up("the frontend closed");
+    case Phase::kOffered:
+      if (state == BusState::kInitialised) return try_connect();
+      if (state == BusState::kConnected)
+        return refuse({Errc::kMalformed, "the frontend went to state 4 before the backend"});
+      if (state == BusState::kNone) return hang_up("the frontend's nodes are gone");
+      due_ms_ = kNever;
+      return;
+    case Phase::kConnected:
+      if (state == BusState::kInitialised || state == BusState::kConnected) return;
+      return hang_up("the frontend went to state " + text_of(state));
+    case Phase::kClosed:
+      return look_when_closed(state);
+  }
+}
+
+void Guest::look_when_closed(BusState state) {
+  due_ms_ = kNever;
+  const bool released =
+      state == BusState::kInitialising || state == BusState::kClosed || state == BusState::kNone;
+  if (!released) return;
+  if (now_ms() >= closed_until_ms_)
+    offer();
+  else
+    due_ms_ = closed_until_ms_;
+}
+
+void Guest::try_connect() {
+  const bool taking_over = phase_ == Phase::kTakingOver;
+  const auto done = connect();
+  if (done) return connected();
+  if (done.error().code == Errc::kConflict) {
+    if (binding_until_ms_ == 0) binding_until_ms_ = now_ms() + kBindPatienceMs;
+    if (now_ms() < binding_until_ms_) {
+      due_ms_ = now_ms() + (client_ != nullptr ? kBindPauseMs : kClientPauseMs);
+      return;
+    }
+  }
+  if (taking_over) ++world_.counters.take_overs_lost;
+  refuse(done.error());
+}
+
+Result<void> Guest::connect() {
+  ConnectionOptions options;
+  options.guest = identity_.domid;
+  TMEM_TRY(options.offer, read_offer(*world_.platform.store, frontend_, world_.options.limits));
+  options.taken_over = phase_ == Phase::kTakingOver;
+  options.bad_requests_max = world_.options.bad_requests_max;
+  options.on_closed = [this, number = connection_number_ + 1](CloseReason reason) {
+    world_.options.on_queue_closed(identity_.domid, number, reason);
+  };
+  TMEM_CHECK(ensure_client());
+  TMEM_TRY(connection_,
+           Connection::open(options, world_.platform, world_.store, client_, world_.workers));
+  return {};
+}
+
+Result<void> Guest::ensure_client() {
+  if (client_ != nullptr) return {};
+  TMEM_TRY(client_, world_.store.add_client(identity_, world_.options.settings_for(identity_)));
+  return {};
+}
+
+void Guest::connected() {
+  const bool taken_over = phase_ == Phase::kTakingOver;
+  ++(taken_over ? world_.counters.taken_over : world_.counters.connected);
+  phase_ = Phase::kConnected;
+  due_ms_ = kNever;
+  binding_until_ms_ = 0;
+  ++connection_number_;
+  connected_at_ms_ = now_ms();
+  if (std::exchange(has_error_, false))
+    world_.platform.store->remove(error_folder(identity_.domid));
+  write_state(BusState::kConnected);
+  world_.options.note(title() + (taken_over ? " is served again, " : " is connected, ") +
+                      std::to_string(connection_->queues()) + " queues of " +
+                      std::to_string(connection_->slots()) + " slots");
+}
+
+// As xenbus_dev_error() of Linux does: an errno value and a sentence, for people in domain 0.
+void Guest::report(const std::string& why) {
+  constexpr const char* kErrno = "22 ";
+  has_error_ = true;
+  (void)world_.platform.store->write(error_folder(identity_.domid) + "/0/error", kErrno + why);
+  world_.options.log(title() + " is refused: " + why);
+}
+
+void Guest::refuse(const Error& error) {
+  ++world_.counters.refused;
+  report(error.message);
+  close_backend();
+  look_when_closed(frontend_state());
+}
+
+void Guest::hang_up(const std::string& why) {
+  if (connection_ != nullptr) {
+    ++world_.counters.hung_up;
+    world_.options.note(title() + " is disconnected: " + why);
+  }
+  close_backend();
+  look_when_closed(frontend_state());
+}
+
+void Guest::misbehaved(uint64_t connection, CloseReason reason) {
+  if (connection_ == nullptr || connection != connection_number_) return;
+  ++world_.counters.misbehaved[static_cast<size_t>(reason)];
+  report(std::string(to_string(reason)));
+  close_backend();
+  look();
+}
+
+void Guest::disconnect() {
+  if (connection_ != nullptr) ++world_.counters.administrator;
+  close_backend();
+  drop_client();
+  look();
+}
+
+void Guest::set_evacuating(bool on) {
+  if (const auto done = world_.platform.store->write(backend_ + "/evacuate", on ? "1" : "0"); !done)
+    return world_.options.log(title() + ": " + done.error().message);
+  evacuating_ = on;
+}
+
+// Unmaps and unbinds, then says so; and sets how long the guest has to wait before it may connect.
+void Guest::close_backend() {
+  const bool settled = connection_ != nullptr && now_ms() - connected_at_ms_ >= kSettledMs;
+  penalty_ms_ = settled ? 0 : std::clamp(2 * penalty_ms_, kPenaltyMinMs, kPenaltyMaxMs);
+  closed_until_ms_ = now_ms() + penalty_ms_;
+  drop_connection();
+  phase_ = Phase::kClosed;
+  due_ms_ = kNever;
+  binding_until_ms_ = 0;
+  write_state(BusState::kClosing);
+  write_state(BusState::kClosed);
+}
+
+// Ephemeral pages go with the connection: the guest may lose flushes that it could not send.
+void Guest::drop_connection() {
+  if (connection_ == nullptr) return;
+  world_.counters.totals += connection_->totals();
+  connection_.reset();
+  for (const store::PoolStats& pool : world_.store.client_stats(*client_).pools)
+    if (pool.spec.kind == store::Kind::kEphemeral) (void)world_.store.flush_pool(*client_, pool.id);
+}
+
+void Guest::drop_client() {
+  if (client_ == nullptr) return;
+  world_.store.remove_client(*client_);
+  client_.reset();
+  if (world_.options.on_client_gone) world_.options.on_client_gone();
+}
+
+void Guest::stop() {
+  close_backend();
+}
+
+void Guest::bury() {
+  if (connection_ != nullptr) ++world_.counters.died;
+  drop_connection();
+  drop_client();
+  XenStore& store = *world_.platform.store;
+  store.remove(backend_folder(identity_.domid));
+  store.remove(error_folder(identity_.domid));
+}
+
+GuestInfo Guest::info() const {
+  static constexpr std::array<const char*, 4> kNames = {"offered", "taking-over", "connected",
+                                                        "closed"};
+  GuestInfo info;
+  info.domain = identity_.domid;
+  info.name = identity_.name;
+  info.client = client_ != nullptr ? world_.store.number(*client_) : 0;
+  info.state = kNames.at(static_cast<size_t>(phase_));
+  info.evacuating = evacuating_;
+  XenStore& store = *world_.platform.store;
+  info.can_migrate = read_number(store, frontend_ + "/can-migrate").value_or(1) != 0;
+  info.evacuate_error = printable(store.read(frontend_ + "/evacuate-error").value_or(""), 200);
+  if (connection_ == nullptr) return info;
+  info.queues = connection_->queues();
+  info.slots = connection_->slots();
+  info.memory_bytes = connection_->memory_bytes();
+  info.totals = connection_->totals();
+  return info;
+}
+
+std::string Guest::title() const {
+  return "domain " + number_of(identity_.domid) + " ('" + identity_.name + "')";
+}
+
+}  // namespace tmem::transport::xen

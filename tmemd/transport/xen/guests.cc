@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tmemd/transport/xen/guests.h"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+
+#include "tmem/text.hpp"
+
+namespace tmem::transport::xen {
+namespace {
+
+constexpr const char* kIntroduced = "@introduceDomain";
+constexpr const char* kReleased = "@releaseDomain";
+constexpr const char* kDomainToken = "domains";
+constexpr const char* kGuestToken = "guest ";  // and its number
+// The rest is taken after guests had their turn.
+constexpr int kEventsPerTurn = 1024;
+// Xenstore tells of domains; this is for what it could not tell.
+constexpr uint64_t kScanMs = 2'000;
+constexpr size_t kNameBytesMax = 63;
+
+std::string token_of(DomId guest) {
+  return kGuestToken + number_of(guest);
+}
+
+// The toolstack's name of a guest; "--incoming" is added while it migrates in.
+std::string name_of(std::string_view text) {
+  constexpr std::string_view kIncoming = "--incoming";
+  if (text.ends_with(kIncoming)) text.remove_suffix(kIncoming.size());
+  std::string name;
+  for (const char c : text.substr(0, kNameBytesMax)) name += c > 0x20 && c < 0x7f ? c : '_';
+  return name;
+}
+
+}  // namespace
+
+Guests::Guests(GuestWorld& world, Admission admits)
+    : world_(world),
+      admits_(std::move(admits)),
+      mailbox_event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  world_.options.on_queue_closed = [this](DomId guest, uint64_t connection, CloseReason reason) {
+    note_closed_queue({guest, connection, reason});
+  };
+}
+
+Result<void> Guests::begin() {
+  if (!mailbox_event_) return fail_os("cannot create an eventfd");
+  TMEM_CHECK(world_.platform.store->watch(kIntroduced, kDomainToken));
+  TMEM_CHECK(world_.platform.store->watch(kReleased, kDomainToken));
+  TMEM_TRY(const std::vector<Domain> domains, world_.platform.domains->list());
+  remove_leftovers(domains);
+  return {};
+}
+
+// Nodes of domains that died while no daemon ran.
+void Guests::remove_leftovers(const std::vector<Domain>& domains) {
+  for (const std::string& name : world_.platform.store->list(kBackendRoot)) {
+    const auto number = parse_number(name, UINT16_MAX);
+    const bool lives = number && std::any_of(domains.begin(), domains.end(), [&](const Domain& d) {
+                         return static_cast<uint64_t>(d.id) == *number && !d.dying;
+                       });
+    if (!lives) world_.platform.store->remove(std::string(kBackendRoot) + "/" + name);
+  }
+}
+
+bool Guests::handle() {
+  handle_closed_queues();
+  const bool more = take_events();
+  const uint64_t now_ms = world_.clock.now_ms();
+  if (std::exchange(to_scan_, false) || now_ms >= next_scan_ms_) scan();
+  for (const auto& [id, guest] : guests_)
+    if (guest->due_ms() <= now_ms) to_look_at_.insert(id);
+  for (const DomId id : std::exchange(to_look_at_, {}))
+    if (const auto found = guests_.find(id); found != guests_.end()) found->second->look();
+  return more;
+}
+
+bool Guests::take_events() {
+  for (int i = 0; i < kEventsPerTurn; ++i) {
+    const auto event = world_.platform.store->next_event();
+    if (!event) return false;
+    if (event->token == kDomainToken) to_scan_ = true;
+    const std::string_view token = event->token;
+    if (!token.starts_with(kGuestToken)) continue;
+    if (const auto id =
+            parse_number(token.substr(std::string_view(kGuestToken).size()), UINT16_MAX))
+      to_look_at_.insert(DomId{static_cast<uint16_t>(*id)});
+  }
+  return true;
+}
+
+void Guests::scan() {
+  next_scan_ms_ = world_.clock.now_ms() + kScanMs;
+  const auto domains = world_.platform.domains->list();
+  if (!domains) {
+    if (!std::exchange(scan_failed_, true)) world_.options.log(domains.error().message);
+    return;
+  }
+  scan_failed_ = false;
+  bury_dead(*domains);
+  for (const Domain& domain : *domains)
+    if (!domain.dying) consider(domain);
+}
+
+// A number may belong to another domain already: the handle tells.
+void Guests::bury_dead(const std::vector<Domain>& domains) {
+  const auto lives = [&domains](DomId id, const Uuid& handle) {
+    return std::any_of(domains.begin(), domains.end(), [&](const Domain& d) {
+      return d.id == id && d.handle == handle && !d.dying;
+    });
+  };
+  for (auto it = guests_.begin(); it != guests_.end();) {
+    const auto& [id, guest] = *it;
+    if (lives(id, guest->identity().uuid)) {
+      ++it;
+      continue;
+    }
+    world_.platform.store->unwatch(frontend_path(id) + "/state", token_of(id));
+    guest->bury();
+    it = guests_.erase(it);
+  }
+  std::erase_if(turned_away_, [&lives](const auto& one) { return !lives(one.first, one.second); });
+}
+
+void Guests::consider(const Domain& domain) {
+  if (guests_.contains(domain.id) || turned_away_.contains({domain.id, domain.handle})) return;
+  // Without a name the toolstack has not introduced it yet.
+  const auto name = world_.platform.store->read(domain_path(domain.id) + "/name");
+  if (!name) return;
+  const store::ClientIdentity identity{domain.handle, domain.id, name_of(*name)};
+  if (!admits_(identity)) {
+    turned_away_.insert({domain.id, domain.handle});
+    return;
+  }
+  const auto [place, added] = guests_.emplace(domain.id, std::make_unique<Guest>(world_, identity));
+  const auto watched =
+      world_.platform.store->watch(frontend_path(domain.id) + "/state", token_of(domain.id));
+  if (!watched) world_.options.log(watched.error().message);
+  place->second->begin();
+}
+
+void Guests::note_closed_queue(const ClosedQueue& closed) {
+  const std::lock_guard lock(mailbox_mutex_);
+  mailbox_.push_back(closed);
+  (void)eventfd_write(mailbox_event_.get(), 1);
+}
+
+void Guests::handle_closed_queues() {
+  std::vector<ClosedQueue> closed;
+  {
+    const std::lock_guard lock(mailbox_mutex_);
+    eventfd_t ignored = 0;
+    (void)eventfd_read(mailbox_event_.get(), &ignored);
+    closed.swap(mailbox_);
+  }
+  for (const ClosedQueue& queue : closed)
+    if (const auto found = guests_.find(queue.guest); found != guests_.end())
+      found->second->misbehaved(queue.connection, queue.reason);
+}
+
+uint64_t Guests::due_ms() const {
+  uint64_t due_ms = next_scan_ms_;
+  for (const auto& [id, guest] : guests_) due_ms = std::min(due_ms, guest->due_ms());
+  return due_ms;
+}
+
+void Guests::stop() {
+  for (const auto& [id, guest] : guests_) guest->stop();
+  guests_.clear();
+}
+
+Guest* Guests::find(uint32_t client) {
+  for (const auto& [id, guest] : guests_)
+    if (guest->client() != nullptr && world_.store.number(*guest->client()) == client)
+      return guest.get();
+  return nullptr;
+}
+
+std::vector<GuestInfo> Guests::infos() const {
+  std::vector<GuestInfo> infos;
+  for (const auto& [id, guest] : guests_) infos.push_back(guest->info());
+  return infos;
+}
+
+}  // namespace tmem::transport::xen
