@@ -10,6 +10,7 @@
 
 #include "tmemd/guest_log.h"
 #include "tmemd/memory/memfd.h"
+#include "tmemd/transport/xen/native.h"
 #include "tmemd/transport_stats.h"
 
 namespace tmem {
@@ -78,6 +79,14 @@ Result<void> Daemon::open_transport(const control::Config& config, const Clock& 
   worker_options.on_no_space = [this] { kick_maintenance(); };
   TMEM_TRY(workers_, transport::Workers::start(worker_options));
 
+  const auto log = std::make_shared<GuestLog>(clock, log_);
+  TMEM_CHECK(open_loopback(config, clock, log));
+  TMEM_CHECK(open_xen(config, clock, log));
+  return {};
+}
+
+Result<void> Daemon::open_loopback(const control::Config& config, const Clock& clock,
+                                   const std::shared_ptr<GuestLog>& log) {
   transport::LoopbackOptions options;
   options.socket_path = config.loopback.socket_path;
   options.socket_mode = config.loopback.mode;
@@ -86,12 +95,39 @@ Result<void> Daemon::open_transport(const control::Config& config, const Clock& 
   options.settings_for = [config](const store::ClientIdentity& identity) {
     return config.settings_for(identity);
   };
-  options.log = [log = std::make_shared<GuestLog>(clock, log_)](const std::string& line) {
-    log->line(line);
-  };
+  options.log = [log](const std::string& line) { log->line(line); };
   options.on_client_gone = [this] { kick_maintenance(); };
   TMEM_TRY(loopback_,
            transport::LoopbackServer::start(std::move(options), *store_, *workers_, clock));
+  return {};
+}
+
+Result<void> Daemon::open_xen(const control::Config& config, const Clock& clock,
+                              const std::shared_ptr<GuestLog>& log) {
+  using Enabled = control::XenConfig::Enabled;
+  if (config.xen.enabled == Enabled::kNo || stepped_ != nullptr) return {};
+  Result<transport::xen::Platform> platform = transport::xen::open_native();
+  if (!platform) {
+    const bool may_do_without =
+        config.xen.enabled == Enabled::kAuto && platform.error().code == Errc::kNotFound;
+    if (!may_do_without) return tl::make_unexpected(platform.error());
+    log_(LogKind::kInfo, "serving no Xen guests: " + platform.error().message);
+    return {};
+  }
+  transport::xen::GuestOptions options;
+  options.limits = {config.xen.queues_max, config.xen.ring_order_max, config.xen.slots_max};
+  options.settings_for = [config](const store::ClientIdentity& identity) {
+    return config.settings_for(identity);
+  };
+  options.log = [log](const std::string& line) { log->line(line); };
+  options.note = [log](const std::string& line) { log->line(line, LogKind::kInfo); };
+  options.on_client_gone = [this] { kick_maintenance(); };
+  const auto admits = [xen = config.xen](const store::ClientIdentity& identity) {
+    return xen.admits(identity);
+  };
+  TMEM_TRY(xen_, transport::xen::XenServer::start(std::move(options), admits, *std::move(platform),
+                                                  *store_, *workers_, clock));
+  log_(LogKind::kInfo, "serving the guests of this Xen host");
   return {};
 }
 
@@ -114,17 +150,27 @@ control::Hooks Daemon::hooks() {
   };
   if (stepped_ != nullptr)
     hooks.step_clock = [this](uint64_t milliseconds) { step_clock(milliseconds); };
-  hooks.transport_stats = [this] { return transport_stats(*loopback_, *workers_); };
-  hooks.disconnect_client = [this](uint32_t number) -> Result<void> {
-    const store::ClientRef client = store_->find_client(number);
-    if (client == nullptr || !loopback_->disconnect(number))
-      return fail(Errc::kNotFound, "no loopback client has this number");
-    // The connection ends a moment later; its pages are gone when the administrator is answered.
-    store_->remove_client(*client);
-    return {};
+  hooks.transport_stats = [this] { return transport_stats(*loopback_, *workers_, xen_.get()); };
+  hooks.disconnect_client = [this](uint32_t number) { return disconnect_client(number); };
+  hooks.client_transports = [this] { return client_transports(*loopback_, xen_.get()); };
+  hooks.set_evacuating = [this](uint32_t number, bool on) -> Result<void> {
+    if (xen_ != nullptr && xen_->set_evacuating(number, on)) return {};
+    return fail(Errc::kConflict,
+                "this client is no Xen guest: only those are asked to take their pages back");
   };
   hooks.log = [this](const std::string& line) { log_(LogKind::kInfo, line); };
   return hooks;
+}
+
+Result<void> Daemon::disconnect_client(uint32_t number) {
+  const store::ClientRef client = store_->find_client(number);
+  const bool found = client != nullptr && (loopback_->disconnect(number) ||
+                                           (xen_ != nullptr && xen_->disconnect(number)));
+  if (!found) return fail(Errc::kNotFound, "no connected client has this number");
+  // A loopback connection ends a moment later; its pages are gone when the administrator is
+  // answered.
+  store_->remove_client(*client);
+  return {};
 }
 
 void Daemon::kick_maintenance() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The daemon: memory, store, workers, loopback transport and control socket, put together.
+// The daemon: memory, store, workers, transports and control socket, put together.
 // No globals and no signals: main.cc adds those, tests embed it with sockets in a directory of
 // their own and a clock that they drive.
 //
@@ -21,11 +21,13 @@
 #include "tmemd/transport/loopback/server.h"
 #include "tmemd/transport/maintenance.h"
 #include "tmemd/transport/workers.h"
+#include "tmemd/transport/xen/server.h"
 
 namespace tmem {
 
 enum class LogKind { kInfo, kWarning };
 using LogSink = std::function<void(LogKind, const std::string&)>;
+class GuestLog;
 
 class Daemon {
  public:
@@ -57,9 +59,14 @@ class Daemon {
   static Result<std::unique_ptr<Daemon>> start(const control::Config& config, const Clock& clock,
                                                std::unique_ptr<Daemon> daemon);
   void step_clock(uint64_t milliseconds);
+  Result<void> disconnect_client(uint32_t number);
   void kick_maintenance();
   Result<void> open_store(const control::Config& config, const Clock& clock);
   Result<void> open_transport(const control::Config& config, const Clock& clock);
+  Result<void> open_loopback(const control::Config& config, const Clock& clock,
+                             const std::shared_ptr<GuestLog>& log);
+  Result<void> open_xen(const control::Config& config, const Clock& clock,
+                        const std::shared_ptr<GuestLog>& log);
   Result<void> open_control(const control::Config& config, const Clock& clock);
   control::Hooks hooks();
 
@@ -72,6 +79,7 @@ class Daemon {
   std::unique_ptr<transport::Maintenance> maintenance_;  // null with stepped_
   std::unique_ptr<transport::Workers> workers_;
   std::unique_ptr<transport::LoopbackServer> loopback_;
+  std::unique_ptr<transport::xen::XenServer> xen_;  // null where there is no Xen
   std::unique_ptr<control::ControlServer> control_;
 };
 

@@ -18,7 +18,7 @@ class GuestLog {
   GuestLog(const Clock& clock, LogSink sink)
       : clock_(clock), sink_(std::move(sink)), refilled_at_ms_(clock.now_ms()) {}
 
-  void line(const std::string& text) {
+  void line(const std::string& text, LogKind kind = LogKind::kWarning) {
     uint64_t left_out = 0;
     {
       const std::lock_guard lock(mutex_);
@@ -34,7 +34,7 @@ class GuestLog {
     }
     if (left_out != 0)
       sink_(LogKind::kWarning, std::to_string(left_out) + " messages about clients were left out");
-    sink_(LogKind::kWarning, text);
+    sink_(kind, text);
   }
 
  private:

@@ -38,13 +38,53 @@ json connection_json(const transport::ConnectionInfo& info) {
           {"ring", totals_json(info.totals)}};
 }
 
+json misbehaved_json(
+    json result,
+    const std::array<uint64_t, static_cast<size_t>(transport::CloseReason::kCount)>& counters) {
+  using transport::CloseReason;
+  const auto count = [&counters](CloseReason reason) {
+    return counters.at(static_cast<size_t>(reason));
+  };
+  result["closed_request_overflow"] = count(CloseReason::kRequestOverflow);
+  result["closed_response_rewound"] = count(CloseReason::kResponseRewound);
+  result["closed_bad_requests"] = count(CloseReason::kTooManyBad);
+  result["closed_event_storm"] = count(CloseReason::kEventStorm);
+  return result;
+}
+
+json guest_json(const transport::xen::GuestInfo& guest) {
+  return {{"kind", "xen"},
+          {"state", guest.state},
+          {"domid", static_cast<uint16_t>(guest.domain)},
+          {"name", guest.name},
+          {"client", guest.client != 0 ? json(guest.client) : json()},
+          {"queues", guest.queues},
+          {"slots_per_queue", guest.slots},
+          {"memory_bytes", guest.memory_bytes},
+          {"evacuating", guest.evacuating},
+          {"can_migrate", guest.can_migrate},
+          {"evacuate_error", guest.evacuate_error},
+          {"ring", totals_json(guest.totals)}};
+}
+
+json xen_json(const transport::xen::XenServer& xen) {
+  const transport::xen::XenCounters counters = xen.counters();
+  json result = {
+      {"guests_seen", counters.guests_seen},  {"connected", counters.connected},
+      {"taken_over", counters.taken_over},    {"take_overs_lost", counters.take_overs_lost},
+      {"refused", counters.refused},          {"closed_by_guest", counters.hung_up},
+      {"closed_guest_died", counters.died},   {"closed_administrator", counters.administrator},
+      {"ring", totals_json(counters.totals)}, {"guests", json::array()}};
+  for (const transport::xen::GuestInfo& guest : xen.guests())
+    result["guests"].push_back(guest_json(guest));
+  return misbehaved_json(std::move(result), counters.misbehaved);
+}
+
 }  // namespace
 
-json transport_stats(const transport::LoopbackServer& loopback, const transport::Workers& workers) {
+json transport_stats(const transport::LoopbackServer& loopback, const transport::Workers& workers,
+                     const transport::xen::XenServer* xen) {
   const transport::LoopbackCounters counters = loopback.counters();
-  const auto misbehaved = [&counters](transport::CloseReason reason) {
-    return counters.misbehaved[static_cast<size_t>(reason)];
-  };
   json result = {
       {"workers", workers.threads()},
       {"workers_cpu_ms", workers.cpu_ns() / 1'000'000},
@@ -55,16 +95,25 @@ json transport_stats(const transport::LoopbackServer& loopback, const transport:
       {"turned_away", counters.turned_away},
       {"closed_protocol_error", counters.protocol_errors},
       {"closed_administrator", counters.administrator},
-      {"closed_request_overflow", misbehaved(transport::CloseReason::kRequestOverflow)},
-      {"closed_response_rewound", misbehaved(transport::CloseReason::kResponseRewound)},
-      {"closed_bad_requests", misbehaved(transport::CloseReason::kTooManyBad)},
-      {"closed_event_storm", misbehaved(transport::CloseReason::kEventStorm)},
       {"ring", totals_json(counters.totals)},
       {"connections", json::array()},
   };
   for (const auto& info : loopback.connections())
     result["connections"].push_back(connection_json(info));
-  return result;
+  if (xen != nullptr) result["xen"] = xen_json(*xen);
+  return misbehaved_json(std::move(result), counters.misbehaved);
+}
+
+std::map<uint32_t, json> client_transports(const transport::LoopbackServer& loopback,
+                                           const transport::xen::XenServer* xen) {
+  std::map<uint32_t, json> transports;
+  for (const auto& info : loopback.connections())
+    transports[info.client] = {
+        {"kind", "loopback"}, {"state", "connected"}, {"pid", info.peer.pid}};
+  if (xen == nullptr) return transports;
+  for (const transport::xen::GuestInfo& guest : xen->guests())
+    if (guest.client != 0) transports[guest.client] = guest_json(guest);
+  return transports;
 }
 
 }  // namespace tmem

@@ -30,6 +30,12 @@ socket = "/run/x/loop.sock"
 mode = "0600"
 max_clients = 7
 queues = 4
+[xen]
+enabled = true
+guests = ["db", "8b5e0f6e-1c3a-4e7e-9f60-0242ac120002"]
+max_queues = 2
+max_ring_order = 3
+max_slots = 64
 [control]
 socket = "/run/x/control.sock"
 mode = 0o640
@@ -96,6 +102,10 @@ TEST_CASE("every key is read") {
   CHECK(config.loopback.mode == 0600);
   CHECK(config.loopback.clients_max == 7);
   CHECK(config.loopback.queues == 4);
+  CHECK(config.xen.enabled == control::XenConfig::Enabled::kYes);
+  CHECK(config.xen.queues_max == 2);
+  CHECK(config.xen.ring_order_max == 3);
+  CHECK(config.xen.slots_max == 64);
   CHECK(config.control.socket_path == "/run/x/control.sock");
   CHECK(config.control.mode == 0640);
   CHECK(config.control.group == "xen");
@@ -103,6 +113,28 @@ TEST_CASE("every key is read") {
   CHECK(config.log_level == control::LogLevel::kDebug);
   REQUIRE(config.shared_grants.size() == 2);
   CHECK(format_uuid(config.shared_grants[1].client) == "00000000-0000-4000-8000-000000000001");
+}
+
+TEST_CASE("which guests of a Xen host may use tmem") {
+  const Uuid uuid = *parse_uuid("8b5e0f6e-1c3a-4e7e-9f60-0242ac120002");
+  const auto admits = [](const char* line, const Uuid& who, const char* name) {
+    const auto config = parse_config(std::string("[xen]\n") + line, "t.toml");
+    REQUIRE(config);
+    return config->xen.admits({who, DomId{1}, name});
+  };
+  CHECK(admits("", Uuid{9}, "any"));
+  CHECK(admits("guests = \"all\"", Uuid{9}, "any"));
+  CHECK_FALSE(admits("guests = \"none\"", uuid, "any"));
+  CHECK_FALSE(admits("guests = []", uuid, "any"));
+  constexpr const char* kList = "guests = [\"db\", \"8B5E0F6E1C3A4E7E9F600242AC120002\"]";
+  CHECK(admits(kList, Uuid{9}, "db"));
+  CHECK(admits(kList, uuid, "any"));
+  CHECK_FALSE(admits(kList, Uuid{9}, "any"));
+  CHECK_FALSE(admits(kList, Uuid{9}, "DB"));
+  const Config config = parse_config("[xen]\nenabled = \"auto\"", "t.toml").value();
+  CHECK(config.xen.enabled == control::XenConfig::Enabled::kAuto);
+  CHECK(parse_config("[xen]\nenabled = false", "t.toml")->xen.enabled ==
+        control::XenConfig::Enabled::kNo);
 }
 
 TEST_CASE("a client's settings: rule by uuid, else by name, over the defaults") {
@@ -153,6 +185,14 @@ TEST_CASE("each mistake is refused with file, line, key and advice") {
       BadFile{"[loopback]\nmax_clients = 0", "t.toml:2: loopback.max_clients: out of range",
               "from 1"},
       BadFile{"[loopback]\nqueues = 99", "t.toml:2: loopback.queues: out of range", "to 8"},
+      BadFile{"[xen]\nenabled = \"yes\"", "t.toml:2: xen.enabled: unknown word", "\"auto\""},
+      BadFile{"[xen]\nenabled = 1", "t.toml:2: xen.enabled: unknown word", "true"},
+      BadFile{"[xen]\nguests = \"some\"", "t.toml:2: xen.guests: neither", "NAME or UUID"},
+      BadFile{"[xen]\nguests = [\"a b\"]", "t.toml:2: xen.guests: neither", "NAME or UUID"},
+      BadFile{"[xen]\nguests = [1]", "t.toml:2: xen.guests: neither", "NAME or UUID"},
+      BadFile{"[xen]\nmax_queues = 9", "t.toml:2: xen.max_queues: out of range", "to 8"},
+      BadFile{"[xen]\nmax_ring_order = 0", "t.toml:2: xen.max_ring_order: out of range", "from 1"},
+      BadFile{"[xen]\nmax_slots = 1025", "t.toml:2: xen.max_slots: out of range", "to 1024"},
       BadFile{"[control]\ngroup = \"a b\"", "t.toml:2: control.group: has characters", "spaces"},
       BadFile{"[control]\nsocket = \"/run/tmemd/loopback.sock\"",
               "t.toml:2: control.socket: is the loopback socket", "another path"},

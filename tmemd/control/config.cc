@@ -101,6 +101,48 @@ void read_settings(Section& section, store::ClientSettings& out) {
   if (!in_group) out.dedup_group.clear();
 }
 
+// guests = "all", "none", or a list of names and uuids.
+void read_guests(Section& section, XenConfig& xen) {
+  const toml::node* const node = section.take("guests");
+  if (node == nullptr) return;
+  const auto* const word = node->as_string();
+  const toml::array* const array = node->as_array();
+  if (word != nullptr && (word->get() == "all" || word->get() == "none")) {
+    xen.all_guests = word->get() == "all";
+    return;
+  }
+  xen.all_guests = false;
+  bool good = array != nullptr && array->size() <= kRulesMax;
+  for (size_t i = 0; good && i < array->size(); ++i) {
+    const auto* const text = (*array)[i].as_string();
+    const std::string guest = text != nullptr ? text->get() : "";
+    if (const auto uuid = parse_uuid(guest))
+      xen.guest_uuids.push_back(*uuid);
+    else
+      xen.guest_names.push_back(guest);
+    good = !guest.empty() && guest.size() <= kNameBytesMax &&
+           std::all_of(guest.begin(), guest.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  }
+  if (!good)
+    section.refuse("guests", "neither \"all\", \"none\" nor a list of guests",
+                   "write guests = [\"NAME or UUID\", ...], at most " + std::to_string(kRulesMax));
+}
+
+void read_xen(Section& section, XenConfig& xen) {
+  const toml::node* const enabled = section.take("enabled");
+  const auto* const word = enabled != nullptr ? enabled->as_string() : nullptr;
+  const auto* const flag = enabled != nullptr ? enabled->as_boolean() : nullptr;
+  if (flag != nullptr)
+    xen.enabled = flag->get() ? XenConfig::Enabled::kYes : XenConfig::Enabled::kNo;
+  else if (enabled != nullptr && (word == nullptr || word->get() != "auto"))
+    section.refuse("enabled", "unknown word", "write true, false or \"auto\"");
+  read_guests(section, xen);
+  section.number("max_queues", xen.queues_max, 1, TMEM_QUEUES_MAX);
+  section.number("max_ring_order", xen.ring_order_max, TMEM_RING_ORDER_MIN, TMEM_RING_ORDER_MAX);
+  section.number("max_slots", xen.slots_max, TMEM_SLOTS_MIN, kPageBytes / sizeof(uint32_t));
+  section.finish();
+}
+
 void read_plain_sections(Section& root, Config& config, Problem& problem) {
   Section pool(table_of(root, "pool", problem), "pool", problem);
   pool.size("memory", config.store.budget_bytes, kMemoryMinBytes, kMemoryMaxBytes);
@@ -124,6 +166,9 @@ void read_plain_sections(Section& root, Config& config, Problem& problem) {
   loopback.number("max_clients", config.loopback.clients_max, 1, 4096);
   loopback.number("queues", config.loopback.queues, 1, TMEM_QUEUES_MAX);
   loopback.finish();
+
+  Section xen(table_of(root, "xen", problem), "xen", problem);
+  read_xen(xen, config.xen);
 
   Section control(table_of(root, "control", problem), "control", problem);
   read_socket(control, config.control.socket_path);
@@ -272,6 +317,13 @@ Result<Config> read_config(std::string_view bytes, std::string_view file_name) {
 
 uint64_t reserve_bytes(uint64_t budget_bytes) {
   return std::max(4 * kMiB, budget_bytes / 50);
+}
+
+bool XenConfig::admits(const store::ClientIdentity& identity) const {
+  const auto has = [](const auto& list, const auto& one) {
+    return std::find(list.begin(), list.end(), one) != list.end();
+  };
+  return all_guests || has(guest_uuids, identity.uuid) || has(guest_names, identity.name);
 }
 
 const store::ClientSettings& Config::settings_for(const store::ClientIdentity& identity) const {

@@ -31,6 +31,22 @@ struct ControlConfig {
   std::string group;     // its members may change things, and own the socket; empty: root only
 };
 
+// [xen]: the guests of this host, where it is a Xen host.
+struct XenConfig {
+  enum class Enabled { kAuto, kYes, kNo };  // kAuto: if tmemd runs in Xen's domain 0
+  Enabled enabled = Enabled::kAuto;
+  // Which guests may use tmem: all, or those of the lists.
+  bool all_guests = true;
+  std::vector<std::string> guest_names;
+  std::vector<Uuid> guest_uuids;
+  // What one of them may ask for.
+  uint32_t queues_max = 4;
+  uint32_t ring_order_max = 4;
+  uint32_t slots_max = 1024;  // of a queue
+
+  bool admits(const store::ClientIdentity& identity) const;
+};
+
 enum class LogLevel { kTrace, kDebug, kInfo, kWarning, kError };
 
 // [[client]]: settings of the client with this uuid, or, when `by_uuid` is false, this name.
@@ -46,6 +62,7 @@ struct Config {
   store::Options store;
   bool populate = false;  // commit the pool's memory at start
   LoopbackConfig loopback;
+  XenConfig xen;
   ControlConfig control;
   // [daemon]
   uint32_t workers = 0;  // 0: min(4, CPUs)

@@ -107,6 +107,7 @@ const std::vector<Dispatcher::VerbEntry>& Dispatcher::verbs() {
       {"thaw", true, &Dispatcher::thaw},
       {"flush", true, &Dispatcher::flush},
       {"destroy", true, &Dispatcher::destroy},
+      {"evacuate", true, &Dispatcher::evacuate},
       {"shared-auth", true, &Dispatcher::shared_auth},
       {"set-memory", true, &Dispatcher::set_memory},
       {"step", true, &Dispatcher::step},
@@ -195,13 +196,20 @@ Result<json> Dispatcher::info(Args& args) {
 Result<json> Dispatcher::list(Args& args) {
   const json* const client = args.raw("client");
   TMEM_CHECK(args.finish());
-  json clients = json::array();
+  std::vector<store::ClientStats> wanted;
   if (client != nullptr) {
-    TMEM_TRY(const store::ClientStats found, find(*client));
-    clients.push_back(to_json(found));
+    TMEM_TRY(store::ClientStats found, find(*client));
+    wanted.push_back(std::move(found));
   } else {
-    for (const store::ClientStats& stats : store_.all_client_stats())
-      clients.push_back(to_json(stats));
+    wanted = store_.all_client_stats();
+  }
+  const auto transports =
+      hooks_.client_transports ? hooks_.client_transports() : std::map<uint32_t, json>{};
+  json clients = json::array();
+  for (const store::ClientStats& stats : wanted) {
+    clients.push_back(to_json(stats));
+    const auto found = transports.find(stats.number);
+    clients.back()["transport"] = found != transports.end() ? found->second : json();
   }
   return json{{"clients", std::move(clients)}};
 }

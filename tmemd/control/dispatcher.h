@@ -62,6 +62,7 @@ class Dispatcher {
   Result<Json> thaw(Args& args);
   Result<Json> flush(Args& args);
   Result<Json> destroy(Args& args);
+  Result<Json> evacuate(Args& args);
   Result<Json> shared_list(Args& args);
   Result<Json> shared_auth(Args& args);
   Result<Json> shutdown(Args& args);

@@ -179,6 +179,18 @@ Result<json> Dispatcher::destroy(Args& args) {
               {"lost_pages", {{"ephemeral", found.pages[0]}, {"persistent", found.pages[1]}}}};
 }
 
+Result<json> Dispatcher::evacuate(Args& args) {
+  const json* const client = args.raw("client");
+  const bool cancel = args.flag("cancel");
+  if (client == nullptr) args.refuse("client", "write which client");
+  TMEM_CHECK(args.finish());
+  TMEM_TRY(const ClientStats found, find(*client));
+  if (!hooks_.set_evacuating)
+    return fail(Errc::kConflict, "this daemon has no guests that could be asked");
+  TMEM_CHECK(hooks_.set_evacuating(found.number, !cancel));
+  return json{{"number", found.number}, {"evacuating", !cancel}};
+}
+
 Result<json> Dispatcher::shared_auth(Args& args) {
   const json* const client = args.raw("client");
   const bool all = args.flag("all");

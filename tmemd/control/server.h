@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -42,6 +43,11 @@ struct Hooks {
   // Ends the connection of this client and removes the client from the store. kNotFound if it has
   // no connection; the server then removes it from the store itself.
   std::function<Result<void>(uint32_t client)> disconnect_client;
+  // How each client is connected, by number; becomes "transport" in the answer of `list`.
+  std::function<std::map<uint32_t, nlohmann::json>()> client_transports;
+  // Asks the guest to bring its persistent pages home, or takes that back; returns at once.
+  // kConflict for a client that cannot be asked.
+  std::function<Result<void>(uint32_t client, bool on)> set_evacuating;
   // With a manual clock only: moves it on, then does all background work that is due.
   std::function<void(uint64_t milliseconds)> step_clock;
   // A line for the log, already limited to a few a second.

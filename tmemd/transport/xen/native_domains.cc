@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Domains by libxenctrl. Its domctl interface belongs to one version of Xen: the program must be
 // built against the libraries of the Xen that runs.
-#include <xenctrl.h>
-
 #include <algorithm>
 #include <array>
+
+extern "C" {  // the header does not say so itself
+#include <xenctrl.h>
+}
 
 #include "tmemd/transport/xen/native.h"
 

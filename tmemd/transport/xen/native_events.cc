@@ -5,9 +5,12 @@
 // from there, writing unmasks. So a guest that notifies without end costs one wake-up for each
 // acknowledge().
 #include <fcntl.h>
-#include <xenevtchn.h>
 
 #include <cerrno>
+
+extern "C" {  // the header does not say so itself
+#include <xenevtchn.h>
+}
 
 #include "tmemd/transport/xen/native.h"
 

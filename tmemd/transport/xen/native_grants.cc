@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Grants by libxengnttab (/dev/xen/gntdev).
 #include <sys/mman.h>
-#include <xengnttab.h>
 
 #include <vector>
+
+extern "C" {  // the header does not say so itself
+#include <xengnttab.h>
+}
 
 #include "tmemd/transport/xen/native.h"
 

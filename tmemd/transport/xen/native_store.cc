@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Xenstore by libxenstore.
-#include <xenstore.h>
-
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+
+extern "C" {  // the header does not say so itself
+#include <xenstore.h>
+}
 
 #include "tmemd/transport/xen/native.h"
 
