@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What of this project runs in the bed: tmemd and tmem, the test programs, the guest modules."""
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from .common import BED, CACHE, ROOT, BedError, run
+from .packages import kernel_headers, kernel_version
+
+DOM0_PROGRAMS = ("tmemd", "tmem")
+KMOD = ROOT / "guest-kmod"
+
+
+def programs(folder, prebuilt):
+    """Paths of dom0's programs and of the guests', up to date unless they are `prebuilt`."""
+    folder = Path(folder).absolute()
+    guest = sorted(p.stem for p in (BED / "guest").glob("*.c"))
+    dom0 = [folder / "bin" / name for name in DOM0_PROGRAMS]
+    found = {name: folder / "tests" / "xenbed" / name for name in guest}
+    if prebuilt:
+        missing = [str(p) for p in (*dom0, *found.values()) if not p.exists()]
+        if missing:
+            raise BedError(f"not built: {', '.join(missing)}")
+        return dom0, found
+    if not (folder / "build.ninja").exists():
+        run(["cmake", "--preset", "release", "-B", folder], "cmake", cwd=ROOT)
+    targets = [*DOM0_PROGRAMS, *(f"xenbed_{name}" for name in guest)]
+    jobs = str(os.cpu_count() or 2)
+    run(["cmake", "--build", folder, "-j", jobs, "--target", *targets], "building tmemd",
+        timeout=1800)
+    return dom0, found
+
+
+def sources_of_modules():
+    files = [p for p in KMOD.rglob("*")
+             if p.is_file() and (p.suffix in (".c", ".h", ".S") or p.name in ("Makefile", "Kbuild"))]
+    return sorted(files) + sorted((ROOT / "libtmem/include/tmem").glob("*.h"))
+
+
+def modules(variables=()):
+    """The guest modules as built for the bed's kernel, in load order; [] where there are none.
+
+    Built in the cache, in a folder named after sources, kernel and make variables: the tree stays
+    clean, and only a change builds anew.
+    """
+    if not (KMOD / "Makefile").exists() and not (KMOD / "Kbuild").exists():
+        return []
+    digest = hashlib.sha256(f"{kernel_version()} {sorted(variables)}".encode())
+    files = sources_of_modules()
+    for path in files:
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    folder = CACHE / "kmod" / digest.hexdigest()[:16]
+    done = folder / "done"
+    if not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        for path in files:
+            copy = folder / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        run(["make", "-s", "-j", str(os.cpu_count() or 2), "-C", kernel_headers(),
+             f"M={folder / 'guest-kmod'}", *variables, "modules"], "building the guest modules")
+        done.touch()
+    built = sorted((folder / "guest-kmod").rglob("*.ko"))
+    if not built:
+        raise BedError("guest-kmod was built, but there is no module")
+    return built

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The emulated host: QEMU with Xen and dom0, and the conversation with dom0.
+
+Two channels: the serial line carries Xen's and dom0's console, kept for people; the virtio port
+"bed" carries lines of text. Orders to dom0: `run NAME LIMIT_S`, `shell`, `off`. From dom0: `ready`,
+`begin NAME`, `count KEY VALUE`, `json PREFIX DOCUMENT`, `fail TEXT`, `log TEXT`, `end NAME ...`.
+"""
+import json
+import os
+import queue
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from .common import BedError, say
+
+# Each of the three turns off a feature that QEMU 7.2's emulation gets wrong under Xen:
+#   smap    dom0 dies in its first instructions (IRET between ring 3 frames faults)
+#   xsave   vector registers are corrupted when Xen switches CPUs, seldom and silently
+#   rdtscp  PVH guests die ("SVM Insn len emulation failed")
+# Without xsave there is no AVX: what runs in the bed must not be compiled for it.
+CPU = "max,-smap,-rdtscp,-xsave"
+BOOT_LIMIT_S = 180
+OFF_LIMIT_S = 30
+# Beyond a scenario's own limit, which dom0 enforces: cleaning up, collecting logs.
+GRACE_S = 60
+SHELL_ENDED = "shell-ended"
+
+
+class Machine:
+    """One boot. Use as a context manager: what is still running at its end is killed."""
+
+    def __init__(self, images, disks, host_mib, dom0_mib, console_log):
+        self.console_log = Path(console_log)
+        self.folder = tempfile.TemporaryDirectory(prefix="xenbed-")
+        self.lines = queue.Queue()
+        self.start = time.monotonic()
+        self.process = None
+        try:
+            self._launch(images, disks, host_mib, dom0_mib)
+        except BaseException:
+            self.close()
+            raise
+
+    def _launch(self, images, disks, host_mib, dom0_mib):
+        address = f"{self.folder.name}/bed.sock"
+        command = [
+            "qemu-system-x86_64", "-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", CPU,
+            "-smp", "1", "-m", str(host_mib), "-display", "none", "-nodefaults", "-no-reboot",
+            "-serial", "stdio", "-kernel", str(images.xen),
+            "-append", "com1=115200,8n1 console=com1 loglvl=warning guest_loglvl=warning "
+                       f"sched_ratelimit_us=1000 dom0_mem={dom0_mib}M,max:{dom0_mib}M",
+            # A comma would end the kernel's arguments.
+            "-initrd", f"{images.kernel} console=hvc0 quiet panic=-1,{images.dom0}",
+            "-chardev", f"socket,id=bed,path={address},server=on,wait=on",
+            "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=bed,name=bed"]
+        for number, (name, path) in enumerate(disks):
+            command += ["-drive", f"file={path},format=raw,if=none,id=d{number},snapshot=on",
+                        "-device", f"virtio-blk-pci,drive=d{number},serial={name}"]
+        try:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": self.folder.name})
+        except FileNotFoundError as error:
+            raise BedError("qemu-system-x86_64 is missing; run tools/setup") from error
+        threading.Thread(target=self._keep_console, daemon=True).start()
+        self.port = self._connect(address)
+        threading.Thread(target=self._read_port, daemon=True).start()
+
+    def _connect(self, address):
+        """QEMU waits for us before it starts the machine, so no line can be lost."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end and self.process.poll() is None:
+            port = socket.socket(socket.AF_UNIX)
+            try:
+                port.connect(address)
+                return port
+            except OSError:
+                port.close()
+                time.sleep(0.05)
+        raise BedError(f"QEMU does not start; see {self.console_log}")
+
+    def _keep_console(self):
+        with open(self.console_log, "w", encoding="utf-8") as log:
+            for line in self.process.stdout:
+                text = line.decode("utf-8", "replace").rstrip("\r\n")
+                log.write(f"{time.monotonic() - self.start:7.2f} {text}\n")
+                log.flush()
+        self.lines.put(None)
+
+    def _read_port(self):
+        with self.port.makefile("r", encoding="utf-8", errors="replace") as lines:
+            try:
+                for line in lines:
+                    self.lines.put(line.rstrip("\n"))
+            except OSError:
+                pass
+        self.lines.put(None)
+
+    def order(self, text):
+        try:
+            self.port.sendall(f"{text}\n".encode())
+        except OSError as error:
+            raise BedError("the host is gone") from error
+
+    def _next_line(self, end, what):
+        try:
+            line = self.lines.get(timeout=max(0.0, end - time.monotonic()))
+        except queue.Empty:
+            raise BedError(f"{what}: time is up; console: {self.console_log}") from None
+        if line is None:
+            raise BedError(f"{what}: the host died; console: {self.console_log}")
+        return line
+
+    def wait_ready(self):
+        end = time.monotonic() + BOOT_LIMIT_S
+        while not self._next_line(end, "booting Xen").startswith("ready "):
+            pass
+        return time.monotonic() - self.start
+
+    def run(self, scenario, result, verbose):
+        """Has dom0 run a scenario; fills in `result`. BedError: the host is not usable any more."""
+        start = time.monotonic()
+        shown = start
+        self.order(f"run {scenario.name} {scenario.limit_s}")
+        end = start + scenario.limit_s + GRACE_S
+        try:
+            while True:
+                line = self._next_line(end, scenario.name)
+                if self._take(line, result, verbose):
+                    break
+                if time.monotonic() - shown > 20:
+                    shown = time.monotonic()
+                    say(f"{scenario.name}: at work for {shown - start:.0f} s; "
+                        f"{result.log[-1] if result.log else ''}")
+        finally:
+            result.seconds = time.monotonic() - start
+
+    @staticmethod
+    def _take(line, result, verbose):
+        """One line from dom0; true at the scenario's end."""
+        verb, _, rest = line.partition(" ")
+        key, _, value = rest.partition(" ")
+        if verb == "count":
+            result.count(key, value)
+        elif verb == "json":
+            try:
+                result.count_json(key, json.loads(value))
+            except ValueError:
+                result.failures.append(f"{key} is no JSON: {value[:80]}")
+        elif verb == "fail":
+            result.failures.append(rest)
+        elif verb != "begin":
+            result.log.append(rest)
+        if verbose and verb in ("log", "fail"):
+            say(f"  {result.scenario}: {rest}")
+        return verb == "end"
+
+    def shell(self):
+        """A shell of dom0 on this terminal, until its user leaves it."""
+        self.order("shell")
+        inward = threading.Thread(target=self._copy_input, daemon=True)
+        inward.start()
+        while inward.is_alive():
+            try:
+                line = self.lines.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if line is None or line == SHELL_ENDED:
+                return
+            print(line, flush=True)
+        self.order("exit")
+
+    def _copy_input(self):
+        for line in sys.stdin:
+            try:
+                self.order(line.rstrip("\n"))
+            except BedError:
+                return
+
+    def off(self):
+        """Powers the host off in good order."""
+        try:
+            self.order("off")
+            self.process.wait(OFF_LIMIT_S)
+        except (BedError, subprocess.TimeoutExpired):
+            say("the host did not power off; killed")
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.folder.cleanup()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

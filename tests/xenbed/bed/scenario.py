@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Scenarios: what a folder below scenarios/ describes, and what a run of it gave.
+
+scenario.py of the folder: SUMMARY, LIMIT_S (of dom0.sh), and if wanted OWN_BOOT, DISKS, HOST_MIB,
+DOM0_MIB, ORDER and check(result), which yields complaints or None.
+"""
+import importlib.util
+from dataclasses import dataclass, field
+
+from .common import BED, BedError
+
+FOLDER = BED / "scenarios"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A virtual disk; each boot starts from the same bytes. `name`: at most 20 characters."""
+    name: str
+    size_mib: int
+    kind: str = "empty"  # "ext4", "xfs", "swap", "empty"
+    fileset: tuple = ()  # arguments of `fileset create DIR` that fill an ext4
+
+
+@dataclass
+class Scenario:
+    name: str
+    summary: str
+    limit_s: int
+    check: object = None
+    disks: tuple = ()
+    own_boot: bool = False
+    host_mib: int = 1024
+    dom0_mib: int = 448
+    order: int = 100
+    listed: bool = True
+
+
+@dataclass
+class Result:
+    """What one run of a scenario gave; `counts` has every figure, JSON documents flattened."""
+    scenario: str
+    counts: dict = field(default_factory=dict)
+    failures: list = field(default_factory=list)
+    log: list = field(default_factory=list)
+    seconds: float = 0.0
+    boot: int = 0
+
+    @property
+    def passed(self):
+        return not self.failures
+
+    def __getitem__(self, key):
+        return self.counts[key]
+
+    def _compare(self, key, good, text):
+        value = self.counts.get(key)
+        if value is None:
+            return f"{key} was not reported"
+        try:
+            return None if good(value) else f"{key} is {value}, not {text}"
+        except TypeError:
+            return f"{key} is {value!r}, not a number"
+
+    def equal(self, key, wanted):
+        return self._compare(key, lambda v: v == wanted, f"{wanted!r}")
+
+    def same(self, key, other):
+        """Two figures of different sources that must agree."""
+        if other not in self.counts:
+            return f"{other} was not reported"
+        return self._compare(key, lambda v: v == self.counts[other],
+                             f"{self.counts[other]} as {other}")
+
+    def at_least(self, key, bound):
+        return self._compare(key, lambda v: v >= bound, f"at least {bound}")
+
+    def at_most(self, key, bound):
+        return self._compare(key, lambda v: v <= bound, f"at most {bound}")
+
+    def count(self, key, text):
+        """A figure as it came: a number if it looks like one."""
+        for kind in (int, float):
+            try:
+                self.counts[key] = kind(text)
+                return
+            except ValueError:
+                pass
+        self.counts[key] = text
+
+    def count_json(self, prefix, document):
+        """The leaves of a JSON document, as prefix.path.to.leaf."""
+        if isinstance(document, dict):
+            items = document.items()
+        elif isinstance(document, list):
+            items = enumerate(document)
+        else:
+            self.counts[prefix] = document
+            return
+        for key, value in items:
+            self.count_json(f"{prefix}.{key}", value)
+
+    def finish(self, check):
+        """Judges the figures. A check that trips over a missing one has failed."""
+        if check is None or self.failures:
+            return
+        try:
+            self.failures += [c for c in check(self) if c]
+        except KeyError as error:
+            self.failures.append(f"{error.args[0]} was not reported")
+
+    def as_json(self):
+        return {"scenario": self.scenario, "passed": self.passed, "seconds": round(self.seconds, 1),
+                "boot": self.boot, "failures": self.failures, "counts": self.counts}
+
+
+def load(name):
+    path = FOLDER / name / "scenario.py"
+    if not path.exists():
+        raise BedError(f"no scenario {name}; tests/xenbed/run --list tells which there are")
+    spec = importlib.util.spec_from_file_location(f"scenario_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    optional = {key: getattr(module, key.upper()) for key in
+                ("own_boot", "host_mib", "dom0_mib", "order") if hasattr(module, key.upper())}
+    return Scenario(name, module.SUMMARY, module.LIMIT_S, getattr(module, "check", None),
+                    tuple(getattr(module, "DISKS", ())), **optional)
+
+
+def load_all():
+    found = [load(p.parent.name) for p in FOLDER.glob("*/scenario.py")]
+    return sorted(found, key=lambda s: (s.order, s.name))

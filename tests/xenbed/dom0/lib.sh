@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Words for a scenario's dom0.sh. Results are lines on the port (descriptor 3): see bed/machine.py.
+
+frame() { printf '%s\n' "$*" >&3; }
+note() { echo "-- $*"; }
+count() { frame "count $1 $2"; }  # count KEY VALUE: a figure of this scenario
+count_json() { frame "json $1 $(jq -c .)"; }  # count_json PREFIX: a JSON document's figures
+fail() { echo "$*" >> /run/failed; frame "fail $*"; }
+die() { fail "$*"; exit 1; }
+uptime_s() { cut -d' ' -f1 /proc/uptime; }
+uptime_ms() { awk '{ printf "%d\n", $1 * 1000 }' /proc/uptime; }
+
+# check WHAT A OP B: a numeric comparison of test(1) that must hold.
+check() {
+  [ "$2" "$3" "$4" ] 2>/dev/null || fail "$1: $2 $3 $4 does not hold"
+}
+
+# wait_for LIMIT_S COMMAND...: until it succeeds.
+wait_for() {
+  _end=$(($(cut -d. -f1 /proc/uptime) + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ "$(cut -d. -f1 /proc/uptime)" -lt "$_end" ] || return 1
+    sleep 0.3
+  done
+}
+
+# ---- tmemd ----
+
+tmemd_pid() { pidof tmemd; }
+tmemd_answers() { tmem info; }
+
+# tmemd_start [TOML]: with this configuration, until it answers.
+tmemd_start() {
+  mkdir -p /etc/tmemd
+  [ $# -eq 0 ] || printf '%s\n' "$1" > /etc/tmemd/tmemd.toml
+  setsid tmemd >> /var/log/tmemd.log 2>&1 </dev/null 3>&- &
+  wait_for 20 tmemd_answers || die "tmemd does not answer"
+}
+
+# tmemd_stop [SIGNAL]: and waits until it is gone.
+tmemd_stop() {
+  _pid=$(tmemd_pid) || return 0
+  kill "-${1:-TERM}" $_pid
+  wait_for 20 no_process tmemd || die "tmemd does not end"
+}
+no_process() { ! pidof "$1"; }
+
+# client NAME FILTER: of the client's object in `tmem list --json`, by jq.
+client() { tmem list --json | jq -r ".[] | select(.identity.name == \"$1\") | $2"; }
+
+# ---- guests ----
+
+domid() { xl domid "$1" 2>/dev/null; }
+
+# guest_create NAME pv|pvh MEMORY_MIB [LINE of xl.cfg...]: and waits until its agent is ready.
+guest_create() {
+  _name=$1
+  {
+    printf 'name="%s"\ntype="%s"\nmemory=%s\nvcpus=1\n' "$1" "$2" "$3"
+    printf 'kernel="/bed/vmlinux"\nramdisk="/bed/guest.img"\n'
+    # ramfs: the agent's files are never swapped out, so it survives what the guest loses.
+    printf 'extra="console=hvc0 quiet panic=-1 rootfstype=ramfs guest=%s"\n' "$1"
+    printf 'on_crash="preserve"\non_poweroff="destroy"\non_reboot="destroy"\n'
+    shift 3
+    printf '%s\n' "$@"
+  } > "/run/$_name.cfg"
+  guest_boot "$_name"
+}
+
+# guest_boot NAME: creates it from the configuration that guest_create wrote.
+guest_boot() {
+  xl create -q "/run/$1.cfg" || die "xl create $1 failed"
+  guest_wait "$1"
+  note "guest $1 is domain $(domid "$1"), up at $(uptime_s)"
+}
+
+guest_wait() {
+  wait_for "${2:-120}" guest_ready "$1" || die "guest $1 is silent"
+}
+guest_ready() { xenstore-exists "/local/domain/$(domid "$1")/data/ready"; }
+
+guest_destroy() { xl destroy "$1"; }
+
+# Jobs run in the guest, several at once if wanted; ids are unique while dom0 is up.
+# guest_start NAME COMMAND: starts it and prints the job's id.
+guest_start() {
+  _job=$(tr -d ' .' < /proc/uptime)
+  _data=/local/domain/$(domid "$1")/data
+  shift
+  wait_for 30 guest_listens "$_data" || die "a guest's agent does not listen"
+  xenstore-write "$_data/cmd" "$_job $*" || die "cannot give a job to a guest"
+  echo "$_job"
+}
+guest_listens() { [ -z "$(xenstore-read "$1/cmd")" ]; }
+
+# guest_join NAME JOB LIMIT_S: prints its output; its exit status is the command's, 124 after LIMIT_S.
+guest_join() {
+  _data=/local/domain/$(domid "$1")/data/job/$2
+  wait_for "$3" xenstore-exists "$_data/rc" || return 124
+  _rc=$(xenstore-read "$_data/rc")
+  for _part in $(xenstore-list "$_data" | grep '^p' | sort); do
+    xenstore-read "$_data/$_part"
+  done | base64 -d
+  xenstore-rm "$_data"
+  return "$_rc"
+}
+
+# guest_run NAME LIMIT_S COMMAND: starts and joins.
+guest_run() {
+  _guest=$1 _limit=$2
+  shift 2
+  _id=$(guest_start "$_guest" "$*") || return 1
+  guest_join "$_guest" "$_id" "$_limit"
+}
+
+# count_pairs PREFIX: each key=value of the input becomes a count; the input is shown.
+count_pairs() {
+  tee /run/pairs
+  for _pair in $(grep -o '[a-z][a-z0-9_]*=[^ ]*' /run/pairs); do
+    count "$1${_pair%%=*}" "${_pair#*=}"
+  done
+}
+
+# ---- disks ----
+
+# disk NAME: the device of a disk that a scenario.toml declares.
+disk() {
+  for _serial in /sys/block/vd*/serial; do
+    if [ "$(cat "$_serial")" = "$1" ]; then
+      echo "/dev/$(basename "$(dirname "$_serial")")"
+      return 0
+    fi
+  done
+  return 1
+}
+
+# ---- between scenarios ----
+
+domains() { xl list | awk 'NR > 1 && $2 > 0 { print $2 }'; }
+no_domains() { [ -z "$(domains)" ]; }
+
+reset_host() {
+  for _id in $(domains); do xl destroy "$_id"; done
+  _pid=$(pidof tmemd) && kill -KILL $_pid
+  wait_for 20 no_domains
+  rm -rf /run/tmemd /run/*.cfg /var/log/xen/guest-* /var/log/tmemd.log /etc/tmemd
+  mkdir -p /run/tmemd
+}
+
+# show_logs: what dom0 knows when something failed.
+show_logs() {
+  for _log in /var/log/tmemd.log /var/log/xen/guest-*.log; do
+    [ -s "$_log" ] && tail -n 60 "$_log" | tr -d '\r' | sed "s|^|log $(basename "$_log"): |" >&3
+  done
+  { xl list; free -m; dmesg | tail -n 20; } 2>&1 | sed 's/^/log /' >&3
+}
