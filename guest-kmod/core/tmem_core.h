@@ -7,7 +7,7 @@
  * a module sees only "up" and "down".
  *
  * Context. tmem_put(), tmem_get(), tmem_put_and_forget(), tmem_flush_page(), tmem_flush_object(),
- * tmem_io_release() and tmem_pool_holds() may be called anywhere but in NMI: with interrupts off,
+ * tmem_io_hold(), tmem_io_release() and tmem_pool_holds() may be called anywhere but in NMI: with interrupts off,
  * under spinlocks, in reclaim. They allocate nothing, never wait, and make at most one hypercall (an
  * event). Each copies at most one page.
  * tmem_io.done, tmem_pool_ops.dropped and .room are called without any lock of the core, in atomic
@@ -29,7 +29,11 @@
 #include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/types.h>
+
+/* Old Xen headers of the kernel have a struct tmem_op; the enum of abi.h yields. */
+#define tmem_op tmem_wire_op
 #include <tmem/abi.h>
+#undef tmem_op
 
 struct tmem_pool;
 
@@ -54,10 +58,10 @@ struct tmem_pool_ops {
 	/* Posts fail with -ENOTCONN (those with TMEM_IO_WAIT wait), until the next up(). */
 	void (*down)(void *ctx);
 	/*
-	 * Optional. A put or flush without a tmem_io was not done: error as in tmem_io. A put:
+	 * Optional. A put or flush (TMEM_OP_*) without a tmem_io was not done: error as in tmem_io. A put:
 	 * the pool holds nothing under the key. A flush: the pool may still hold the page.
 	 */
-	void (*dropped)(void *ctx, enum tmem_op op, const struct tmem_key *key, int error);
+	void (*dropped)(void *ctx, u8 op, const struct tmem_key *key, int error);
 	/* Optional. There is room again after a post returned -EAGAIN or -ENOTCONN. */
 	void (*room)(void *ctx);
 	/*
@@ -70,7 +74,7 @@ struct tmem_pool_ops {
 /*
  * A put or get that is answered. Allocated by the module beforehand (mempool, part of its own
  * request); the core's from the moment that tmem_put() or tmem_get() returns 0 or 1 until done() is
- * called (it may be called before they return). done() may free or reuse it, unless it asked to hold.
+ * called (it may be called before they return). done() may free or reuse it, unless it holds it.
  *
  * error, set when done() is called:
  *   0           put: stored; get: the page was copied to `page`
@@ -93,8 +97,6 @@ struct tmem_io {
 
 	/* Set by the core before done(). */
 	int error;
-	/* Put: done() sets it to keep what tmem_io_staged() returns, until tmem_io_release(). */
-	bool hold;
 
 	/* The core's own. */
 	u8 op;
@@ -104,6 +106,7 @@ struct tmem_io {
 	u32 connection;
 	u32 slot;
 	struct page *staged;
+	bool *held;
 	struct list_head link;
 };
 
@@ -120,7 +123,7 @@ struct tmem_io {
  * is read later, until done()).
  * Returns 1: paid with a credit; the module may report the write as done at once, `page` is not
  * looked at any more, and until done() tmem_io_staged() is the page. If done() then reports an
- * error, the page is to be held until it is safe elsewhere. A credited put has no time-out.
+ * error, the page is to be held (tmem_io_hold()) until it is safe elsewhere. A credited put has no time-out.
  * Returns 0: taken; wait for done(). Negative: not taken, done() is not called: -EAGAIN (no slot or
  * ring entry now), -ENOTCONN (pool is down), -ENOSPC (evacuating).
  */
@@ -145,6 +148,8 @@ int tmem_flush_object(struct tmem_pool *pool, const u64 oid[3]);
 
 /* The 4096 bytes of a credited put, before done() and in it, and while it is held. */
 void *tmem_io_staged(const struct tmem_io *io);
+/* In done() of a put that failed: what tmem_io_staged() returns stays, until tmem_io_release(). */
+void tmem_io_hold(struct tmem_io *io);
 /* Give a held slot back. The io is the module's again. */
 void tmem_io_release(struct tmem_io *io);
 
@@ -168,7 +173,7 @@ bool tmem_pool_is_up(const struct tmem_pool *pool);
 
 /* Does the pool hold pages that exist nowhere else? Published, with a delay, as can-migrate. */
 void tmem_pool_holds(struct tmem_pool *pool, bool holds);
-/* Answer to .evacuate(): it cannot be done, and why, for people. Sleeps. */
+/* Answer to .evacuate(): it cannot be done, and why, for people: a string that is never freed. */
 void tmem_pool_cannot_evacuate(struct tmem_pool *pool, const char *why);
 
 /* /sys/kernel/tmem: a module adds its own folder below it. */

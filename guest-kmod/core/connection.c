@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The xenbus device: when to connect, when to let go.
+ *
+ * One worker does it all, one step at a time, under lifecycle. Whatever happens (the backend changes
+ * its state, the daemon closes a queue or shows another epoch, a response is nonsense, the guest was
+ * restored) only wakes it; it looks at everything and moves. So no two steps ever overlap, and a
+ * missed wake-up costs nothing but the next look.
+ *
+ * The worker allocates with GFP_NOIO and has a rescuer: swap may wait for it.
+ */
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <xen/events.h>
+#include "core.h"
+
+#define RETRY_MS 1000
+
+void tmem_look(void)
+{
+	mod_delayed_work(tmem.worker, &tmem.manage, 0);
+}
+
+void tmem_look_later(unsigned int delay_ms)
+{
+	queue_delayed_work(tmem.worker, &tmem.manage, msecs_to_jiffies(delay_ms));
+}
+
+/* The connection is unusable. Any context. */
+void tmem_break(const char *why)
+{
+	if (READ_ONCE(tmem.broken))
+		return;
+	WRITE_ONCE(tmem.broken, true);
+	pr_warn_ratelimited("tmem: connection given up: %s\n", why);
+	tmem_look();
+}
+
+static void rings_free(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < tmem.ring_count; i++) {
+		tmem_queue_unbind(&tmem.queues[i], tmem.rings[i]);
+		tmem_ring_destroy(tmem.rings[i]);
+		tmem.rings[i] = NULL;
+	}
+	tmem.ring_count = 0;
+}
+
+/* Let go of the connection, whatever state it is in. lifecycle held. */
+void tmem_disconnect(void)
+{
+	unsigned long irq;
+	unsigned int i;
+
+	if (!tmem.ring_count)
+		return;
+	tmem.serving = false;
+	tmem_pools_down();
+	spin_lock_irqsave(&tmem.credit_lock, irq);
+	tmem.credits = NULL;
+	spin_unlock_irqrestore(&tmem.credit_lock, irq);
+	for (i = 0; i < tmem.ring_count; i++)
+		tmem_queue_unbind(&tmem.queues[i], tmem.rings[i]);
+	for (i = 0; i < tmem.ring_count; i++) {
+		tmem_queue_service(&tmem.queues[i]);
+		if (tmem.queues[i].ring && queue_in_flight(&tmem.queues[i]))
+			core_count(CORE_ABANDONED);
+		tmem_queue_abandon(&tmem.queues[i]);
+	}
+	rings_free();
+}
+
+struct shape {
+	u32 queues, order, slots;
+	bool credits;
+};
+
+static int shape_choose(struct shape *shape)
+{
+	const char *backend = tmem.device->otherend;
+	u32 low = xenbus_read_unsigned(backend, "version-min", 0);
+	u32 high = xenbus_read_unsigned(backend, "version-max", 0);
+
+	if (low > TMEM_ABI_VERSION || high < TMEM_ABI_VERSION)
+		return -EPROTONOSUPPORT;
+	shape->queues = min3(xenbus_read_unsigned(backend, "max-queues", 1),
+			     tmem_queues_wanted ? tmem_queues_wanted : num_online_cpus(),
+			     (unsigned int)TMEM_QUEUES_MAX);
+	shape->order = min(xenbus_read_unsigned(backend, "max-ring-order", 1), tmem_ring_order);
+	shape->slots = min3(xenbus_read_unsigned(backend, "max-slots", TMEM_SLOTS_MIN), tmem_slots,
+			    (unsigned int)(TMEM_PAGE_BYTES / sizeof(u32)));
+	shape->credits = xenbus_read_unsigned(backend, "feature-credits", 0);
+	shape->order = clamp_t(u32, shape->order, TMEM_RING_ORDER_MIN, TMEM_RING_ORDER_MAX);
+	if (!shape->queues || shape->slots < TMEM_SLOTS_MIN)
+		return -EINVAL;
+	return 0;
+}
+
+static int publish_queue(struct xenbus_transaction t, unsigned int number)
+{
+	const struct tmem_ring *ring = tmem.rings[number];
+	char path[64], key[24];
+	int error = 0;
+	u32 i;
+
+	snprintf(path, sizeof(path), "%s/queue-%u", tmem.device->nodename, number);
+	for (i = 0; !error && i < 1u << ring->order; i++) {
+		snprintf(key, sizeof(key), "ring-ref-%u", i);
+		error = xenbus_printf(t, path, key, "%u", ring->pages[i].ref);
+	}
+	error = error ?: xenbus_printf(t, path, "slot-directory", "%u",
+				       ring->pages[ring->page_count - 1].ref);
+	return error ?: xenbus_printf(t, path, "event-channel", "%u", ring->port);
+}
+
+static int publish(const struct shape *shape)
+{
+	const char *node = tmem.device->nodename;
+	struct xenbus_transaction t;
+	unsigned int i;
+	int error;
+
+	do {
+		error = xenbus_transaction_start(&t);
+		if (error)
+			return error;
+		error = xenbus_printf(t, node, "version", "%u", TMEM_ABI_VERSION);
+		error = error ?: xenbus_printf(t, node, "num-queues", "%u", shape->queues);
+		error = error ?: xenbus_printf(t, node, "ring-order", "%u", shape->order);
+		error = error ?: xenbus_printf(t, node, "num-slots", "%u", shape->slots);
+		error = error ?: xenbus_printf(t, node, "feature-credits", "%u", shape->credits);
+		for (i = 0; !error && i < shape->queues; i++)
+			error = publish_queue(t, i);
+		if (error) {
+			xenbus_transaction_end(t, 1);
+			return error;
+		}
+		error = xenbus_transaction_end(t, 0);
+	} while (error == -EAGAIN);
+	return error;
+}
+
+/* Offer rings to the backend. */
+static int connect_begin(void)
+{
+	struct shape shape;
+	unsigned int i;
+	int error;
+
+	error = shape_choose(&shape);
+	if (error)
+		return error;
+	for (i = 0; i < shape.queues; i++) {
+		struct tmem_ring *ring;
+
+		ring = tmem_ring_create(tmem.device, shape.order, shape.slots);
+		if (IS_ERR(ring)) {
+			error = PTR_ERR(ring);
+			break;
+		}
+		tmem.rings[tmem.ring_count++] = ring;
+		error = tmem_queue_bind(&tmem.queues[i], ring);
+		if (error)
+			break;
+	}
+	error = error ?: publish(&shape);
+	if (error) {
+		rings_free();
+		return error;
+	}
+	tmem.features = shape.credits ? TMEM_FEATURE_CREDITS : 0;
+	tmem.published_migrate = -1;
+	tmem.published_error = NULL;
+	return xenbus_switch_state(tmem.device, XenbusStateInitialised);
+}
+
+static bool control_right(unsigned int number)
+{
+	const struct tmem_ring *ring = tmem.rings[number];
+	struct tmem_control_page *control = ring->control;
+
+	return READ_ONCE(control->magic) == TMEM_CONTROL_MAGIC &&
+	       READ_ONCE(control->version) == TMEM_ABI_VERSION &&
+	       READ_ONCE(control->queue) == number &&
+	       READ_ONCE(control->queues) == tmem.ring_count &&
+	       READ_ONCE(control->entries) == ring->entries &&
+	       READ_ONCE(control->slots) == ring->slots &&
+	       !(READ_ONCE(control->features) & ~tmem.features) &&
+	       READ_ONCE(control->store_epoch) == READ_ONCE(tmem.rings[0]->control->store_epoch);
+}
+
+/* Posts that waited without a connection go to the queues of this one. */
+static void waiting_redistribute(void)
+{
+	struct tmem_io *io, *next;
+	unsigned long irq;
+	unsigned int i;
+	int list;
+
+	for (list = 0; list < WAITING_LISTS; list++) {
+		LIST_HEAD(all);
+
+		for (i = 0; i < TMEM_QUEUES_MAX; i++) {
+			spin_lock_irqsave(&tmem.queues[i].lock, irq);
+			list_splice_tail_init(&tmem.queues[i].waiting[list], &all);
+			spin_unlock_irqrestore(&tmem.queues[i].lock, irq);
+		}
+		list_for_each_entry_safe(io, next, &all, link) {
+			struct tmem_queue *queue =
+				tmem_queue_lock(io->pool->id, io->key.oid, &irq);
+
+			list_add_tail(&io->link, &queue->waiting[list]);
+			tmem_queue_arm(queue);
+			spin_unlock_irqrestore(&queue->lock, irq);
+		}
+	}
+}
+
+/* The backend serves the rings. */
+static int connect_finish(void)
+{
+	unsigned long irq;
+	unsigned int i;
+
+	for (i = 0; i < tmem.ring_count; i++)
+		if (!control_right(i))
+			return -EPROTO;
+	tmem.epoch = READ_ONCE(tmem.rings[0]->control->store_epoch);
+	tmem.connection++;
+	tmem.serving = true;
+	WRITE_ONCE(tmem.queue_count, tmem.ring_count);
+	waiting_redistribute();
+	spin_lock_irqsave(&tmem.credit_lock, irq);
+	tmem.credits_used = 0;
+	tmem.credits_max = tmem.ring_count * tmem_slots_for_persistent(tmem.rings[0]->slots);
+	if (READ_ONCE(tmem.rings[0]->control->features) & TMEM_FEATURE_CREDITS)
+		tmem.credits = tmem.rings[0]->control;
+	spin_unlock_irqrestore(&tmem.credit_lock, irq);
+	for (i = 0; i < tmem.ring_count; i++)
+		tmem_queue_start(&tmem.queues[i], tmem.rings[i]);
+	core_count(CORE_CONNECTS);
+	pr_info("tmem: connected, %u queues of %u requests and %u slots, epoch %016llx\n",
+		tmem.ring_count, tmem.rings[0]->entries, tmem.rings[0]->slots, tmem.epoch);
+	return xenbus_switch_state(tmem.device, XenbusStateConnected);
+}
+
+/* Another daemon without the old memory took the rings over: all that was put is lost. */
+static void epoch_follow(void)
+{
+	u64 epoch = READ_ONCE(tmem.rings[0]->control->store_epoch);
+	unsigned long irq;
+	unsigned int i;
+
+	if (epoch == tmem.epoch)
+		return;
+	for (i = 1; i < tmem.ring_count; i++) {
+		if (READ_ONCE(tmem.rings[i]->control->store_epoch) != epoch) {
+			tmem_look_later(10);
+			return;
+		}
+	}
+	tmem_pools_down();
+	tmem.epoch = epoch;
+	for (i = 0; i < tmem.ring_count; i++) {
+		spin_lock_irqsave(&tmem.queues[i].lock, irq);
+		tmem.queues[i].epoch = epoch;
+		spin_unlock_irqrestore(&tmem.queues[i].lock, irq);
+	}
+	core_count(CORE_EPOCHS);
+	pr_info("tmem: the pool was lost, new epoch %016llx\n", epoch);
+}
+
+static void publish_migration(void)
+{
+	const char *why = READ_ONCE(tmem.evacuate_error);
+	int can = !tmem_pools_hold();
+
+	if (why != tmem.published_error) {
+		if (why)
+			xenbus_printf(XBT_NIL, tmem.device->nodename, "evacuate-error", "%s", why);
+		else
+			xenbus_rm(XBT_NIL, tmem.device->nodename, "evacuate-error");
+		tmem.published_error = why;
+	}
+	if (can != tmem.published_migrate &&
+	    !xenbus_printf(XBT_NIL, tmem.device->nodename, "can-migrate", "%d", can))
+		tmem.published_migrate = can;
+}
+
+static void serve(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < tmem.ring_count; i++) {
+		if (READ_ONCE(tmem.rings[i]->control->closed)) {
+			tmem_break("closed by the daemon");
+			return;
+		}
+	}
+	epoch_follow();
+	tmem_pools_up();
+	tmem.evacuate = xenbus_read_unsigned(tmem.device->otherend, "evacuate", 0);
+	if (!tmem.evacuate)
+		WRITE_ONCE(tmem.evacuate_error, NULL);
+	tmem_pools_evacuate(tmem.evacuate);
+	publish_migration();
+}
+
+static void close_connection(void)
+{
+	tmem_disconnect();
+	xenbus_switch_state(tmem.device, XenbusStateClosed);
+}
+
+static void evacuate_changed(struct xenbus_watch *watch, const char *path, const char *token)
+{
+	tmem_look();
+}
+
+static void unwatch(void)
+{
+	if (!tmem.evacuate_watched)
+		return;
+	unregister_xenbus_watch(&tmem.evacuate_watch);
+	kfree(tmem.evacuate_watch.node);
+	tmem.evacuate_watched = false;
+}
+
+static void watch(void)
+{
+	unwatch();
+	tmem.evacuate_watched = !xenbus_watch_pathfmt(tmem.device, &tmem.evacuate_watch, NULL,
+						      evacuate_changed, "%s/evacuate",
+						      tmem.device->otherend);
+}
+
+static void move(enum xenbus_state backend)
+{
+	int error = 0;
+
+	switch (backend) {
+	case XenbusStateInitWait:
+		if (tmem.serving) /* the backend began anew without us */
+			close_connection();
+		else if (!tmem.ring_count)
+			error = connect_begin();
+		break;
+	case XenbusStateConnected:
+		if (tmem.ring_count && !tmem.serving)
+			error = connect_finish();
+		else if (!tmem.ring_count)
+			close_connection();
+		if (!error && tmem.serving)
+			serve();
+		break;
+	case XenbusStateInitialising:
+	case XenbusStateInitialised:
+		break;
+	default:
+		close_connection();
+	}
+	if (error) {
+		xenbus_dev_error(tmem.device, error, "connecting");
+		close_connection();
+		tmem_look_later(RETRY_MS);
+	}
+}
+
+static void manage(struct work_struct *work)
+{
+	unsigned int noio = memalloc_noio_save();
+
+	mutex_lock(&tmem.lifecycle);
+	if (tmem.device && xchg(&tmem.resumed, false)) {
+		tmem_disconnect();
+		WRITE_ONCE(tmem.broken, false);
+		watch();
+	}
+	if (tmem.device && READ_ONCE(tmem.broken)) {
+		close_connection();
+		WRITE_ONCE(tmem.broken, false);
+	}
+	if (tmem.device && tmem.device->otherend)
+		move(xenbus_read_driver_state(tmem.device->otherend));
+	mutex_unlock(&tmem.lifecycle);
+	memalloc_noio_restore(noio);
+}
+
+static int frontend_probe(struct xenbus_device *device, const struct xenbus_device_id *id)
+{
+	mutex_lock(&tmem.lifecycle);
+	if (tmem.device) {
+		mutex_unlock(&tmem.lifecycle);
+		return -EBUSY;
+	}
+	tmem.device = device;
+	watch();
+	mutex_unlock(&tmem.lifecycle);
+	tmem_look();
+	return 0;
+}
+
+static void frontend_remove(struct xenbus_device *device)
+{
+	mutex_lock(&tmem.lifecycle);
+	if (tmem.device == device) {
+		tmem_disconnect();
+		unwatch();
+		tmem.device = NULL;
+	}
+	mutex_unlock(&tmem.lifecycle);
+}
+
+static void backend_changed(struct xenbus_device *device, enum xenbus_state state)
+{
+	tmem_look();
+}
+
+/* The guest runs in another domain now: rings, ports and grants are gone. */
+static int frontend_resume(struct xenbus_device *device)
+{
+	WRITE_ONCE(tmem.resumed, true);
+	tmem_look();
+	return 0;
+}
+
+/*
+ * A restored guest may look for its backend before the daemon has seen the new domain. The path is
+ * known all the same; the watch on it tells when it appears.
+ */
+static int read_backend(struct xenbus_device *device)
+{
+	unsigned int domain;
+	char *path;
+	int backend;
+
+	if (xenbus_gather(XBT_NIL, device->nodename, "backend-id", "%i", &backend, "backend", NULL,
+			  &path, NULL)) {
+		if (xenbus_scanf(XBT_NIL, "domid", "", "%u", &domain) != 1)
+			return -ENOENT;
+		backend = 0;
+		path = kasprintf(GFP_NOIO, "/local/domain/0/backend/tmem/%u/0", domain);
+		if (!path)
+			return -ENOMEM;
+	}
+	device->otherend = path;
+	device->otherend_id = backend;
+	return 0;
+}
+
+static const struct xenbus_device_id tmem_ids[] = { { "tmem" }, { "" } };
+
+static struct xenbus_driver frontend = {
+	.ids = tmem_ids,
+	.not_essential = true,
+	.probe = frontend_probe,
+	.remove = frontend_remove,
+	.resume = frontend_resume,
+	.otherend_changed = backend_changed,
+};
+
+int tmem_frontend_register(void)
+{
+	int error;
+
+	INIT_DELAYED_WORK(&tmem.manage, manage);
+	INIT_DELAYED_WORK(&tmem.reap, tmem_reap);
+	tmem.worker = alloc_ordered_workqueue("tmem", WQ_MEM_RECLAIM | WQ_HIGHPRI);
+	if (!tmem.worker)
+		return -ENOMEM;
+	error = xenbus_register_frontend(&frontend);
+	if (error)
+		destroy_workqueue(tmem.worker);
+	else
+		frontend.read_otherend_details = read_backend;
+	return error;
+}
+
+void tmem_frontend_unregister(void)
+{
+	xenbus_unregister_driver(&frontend);
+	cancel_delayed_work_sync(&tmem.manage);
+	cancel_delayed_work_sync(&tmem.reap);
+	destroy_workqueue(tmem.worker);
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Puts, gets and flushes on their way to the daemon.
+ *
+ * Nothing here allocates or sleeps; all of it runs under tmem_queue.lock with interrupts off. A
+ * post copies at most one page and makes at most one hypercall.
+ *
+ * Ring entries are held back by urgency, so that a flood of ephemeral puts leaves room for flushes,
+ * and flushes for gets: see entries_kept().
+ */
+#include <linux/highmem.h>
+#include <xen/events.h>
+#include "core.h"
+
+static u32 entries_kept(const struct tmem_pool *pool, u8 op, u32 entries)
+{
+	switch (op) {
+	case TMEM_OP_PUT:
+		return pool_persistent(pool) ? entries / 16 : entries / 4;
+	case TMEM_OP_FLUSH_PAGE:
+	case TMEM_OP_FLUSH_OBJECT:
+		return entries / 8;
+	default:
+		return 1;
+	}
+}
+
+static int may_post(const struct tmem_queue *queue, const struct tmem_pool *pool, u8 op)
+{
+	const struct tmem_ring *ring = queue->ring;
+
+	if (op == TMEM_OP_PUT && pool->evacuating)
+		return -ENOSPC;
+	if (!ring || pool->state == POOL_DOWN)
+		return -ENOTCONN;
+	/* A cache does not wait for a daemon that is gone or asleep. */
+	if (!pool_persistent(pool) && (queue->stalled || !READ_ONCE(ring->control->served)))
+		return -ENOTCONN;
+	if (pool->state == POOL_DRAINING)
+		return -EAGAIN;
+	if (queue_in_flight(queue) + entries_kept(pool, op, ring->entries) > ring->entries)
+		return -EAGAIN;
+	return 0;
+}
+
+/* Write the request and tell the daemon. The caller made sure of a free entry. */
+void tmem_post(struct tmem_queue *queue, const struct inflight *what, u16 flags)
+{
+	struct tmem_ring *ring = queue->ring;
+	u32 entry = queue->req_prod & (ring->entries - 1);
+	u32 before = queue->req_prod;
+	struct tmem_request wire = {
+		.op = what->op,
+		.flags = flags,
+		.pool = what->pool->id,
+		.id = before,
+		.epoch = queue->epoch,
+	};
+
+	if (what->op == TMEM_OP_POOL_CREATE) {
+		wire.u.create.flags = what->pool->flags;
+	} else {
+		memcpy(wire.u.page.oid, what->key.oid, sizeof(wire.u.page.oid));
+		wire.u.page.index = what->key.index;
+		wire.u.page.slot = what->slot;
+	}
+	ring->requests[entry] = wire;
+	ring->inflight[entry] = *what;
+	atomic_inc(&what->pool->inflight);
+	core_count(CORE_REQUESTS);
+	if (!queue_in_flight(queue))
+		queue->progress = jiffies;
+	queue->req_prod++;
+	/* The daemon reads the request, the slot and the spent credit after the counter. */
+	virt_store_release(&ring->control->req_prod, queue->req_prod);
+	virt_mb(); /* the counter is out before the event counter is read */
+	if (tmem_needs_event(READ_ONCE(ring->control->req_event), queue->req_prod, before)) {
+		core_count(CORE_EVENTS_SENT);
+		notify_remote_via_irq(ring->irq);
+	}
+	tmem_queue_arm(queue);
+}
+
+static bool credit_take(void)
+{
+	bool taken = false;
+	u32 left;
+
+	spin_lock(&tmem.credit_lock);
+	if (tmem.credits) {
+		left = READ_ONCE(tmem.credits->credits_granted) - tmem.credits_used;
+		/* More than the slots could use: nonsense, and such credits are worth nothing. */
+		taken = left && left <= tmem.credits_max;
+	}
+	if (taken)
+		WRITE_ONCE(tmem.credits->credits_used, ++tmem.credits_used);
+	spin_unlock(&tmem.credit_lock);
+	return taken;
+}
+
+static void copy_to_slot(const struct tmem_ring *ring, u32 slot, struct page *page,
+			 unsigned int offset)
+{
+	void *from = kmap_local_page(page);
+
+	memcpy(page_address(ring->slot_pages[slot]), from + offset, TMEM_PAGE_BYTES);
+	kunmap_local(from);
+}
+
+static int post_io(struct tmem_queue *queue, struct tmem_io *io, bool want_credit)
+{
+	struct inflight what = { .io = io, .pool = io->pool, .key = io->key, .op = io->op };
+	enum slot_kind kind = SLOT_GET;
+	u16 flags = 0;
+	int slot;
+
+	slot = may_post(queue, io->pool, io->op);
+	if (slot)
+		return slot;
+	if (io->op == TMEM_OP_PUT)
+		kind = pool_persistent(io->pool) ? SLOT_PERSISTENT : SLOT_EPHEMERAL;
+	slot = tmem_slot_take(queue, kind);
+	if (slot < 0)
+		return slot;
+	io->connection = queue->connection;
+	io->slot = slot;
+	io->staged = queue->ring->slot_pages[slot];
+	if (io->op == TMEM_OP_PUT) {
+		copy_to_slot(queue->ring, slot, io->page, io->offset);
+		io->credited = want_credit && credit_take();
+		if (io->credited) {
+			flags = TMEM_REQUEST_CREDIT;
+			pool_count(io->pool, STAT_PUT_CREDITED);
+		}
+	}
+	what.slot = slot;
+	tmem_post(queue, &what, flags);
+	return 0;
+}
+
+static void no_room(struct tmem_pool *pool)
+{
+	pool_count(pool, STAT_NO_ROOM);
+	WRITE_ONCE(pool->wants_room, 1);
+}
+
+static unsigned int time_out_ms(const struct tmem_io *io)
+{
+	if (io->op == TMEM_OP_PUT)
+		return READ_ONCE(tmem_put_ms);
+	return pool_persistent(io->pool) ? READ_ONCE(tmem_persistent_get_ms) :
+					   READ_ONCE(tmem_ephemeral_get_ms);
+}
+
+static int take_io(struct tmem_io *io, u8 op, unsigned int flags)
+{
+	int list = op == TMEM_OP_PUT ? WAITING_PUTS : WAITING_GETS;
+	struct tmem_queue *queue;
+	unsigned long irq;
+	int result;
+
+	io->op = op;
+	io->error = 0;
+	io->waits = flags & TMEM_IO_WAIT;
+	io->credited = false;
+	io->held = NULL;
+	io->deadline = jiffies + msecs_to_jiffies(time_out_ms(io));
+	queue = tmem_queue_lock(io->pool->id, io->key.oid, &irq);
+	if (io->waits && !list_empty(&queue->waiting[list]))
+		result = -EAGAIN;
+	else
+		result = post_io(queue, io, flags & TMEM_IO_CREDIT && pool_persistent(io->pool));
+	if (!result) {
+		result = io->credited;
+	} else if (io->waits && result != -ENOSPC) {
+		list_add_tail(&io->link, &queue->waiting[list]);
+		pool_count(io->pool, STAT_WAITED);
+		tmem_queue_arm(queue);
+		result = 0;
+	} else {
+		no_room(io->pool);
+	}
+	spin_unlock_irqrestore(&queue->lock, irq);
+	return result;
+}
+
+int tmem_put(struct tmem_io *io, unsigned int flags)
+{
+	return take_io(io, TMEM_OP_PUT, flags);
+}
+EXPORT_SYMBOL_GPL(tmem_put);
+
+int tmem_get(struct tmem_io *io, unsigned int flags)
+{
+	return take_io(io, TMEM_OP_GET, flags);
+}
+EXPORT_SYMBOL_GPL(tmem_get);
+
+/* Post what waited, oldest first. What can never be posted goes to `failed`: refused. */
+void tmem_run_waiting(struct tmem_queue *queue, struct list_head *failed)
+{
+	struct tmem_io *io, *next;
+	int list;
+
+	for (list = WAITING_LISTS - 1; list >= 0; list--) {
+		list_for_each_entry_safe(io, next, &queue->waiting[list], link) {
+			int error = post_io(queue, io, false);
+
+			if (!error)
+				list_del(&io->link);
+			else if (error == -ENOSPC)
+				list_move_tail(&io->link, failed);
+			else if (error == -EAGAIN)
+				break;
+		}
+	}
+}
+
+int tmem_put_and_forget(struct tmem_pool *pool, const struct tmem_key *key, struct page *page,
+			unsigned int offset)
+{
+	struct inflight what = { .pool = pool, .key = *key, .op = TMEM_OP_PUT, .forget = true };
+	enum slot_kind kind = pool_persistent(pool) ? SLOT_PERSISTENT : SLOT_EPHEMERAL;
+	struct tmem_queue *queue;
+	unsigned long irq;
+	int slot;
+
+	queue = tmem_queue_lock(pool->id, key->oid, &irq);
+	slot = may_post(queue, pool, TMEM_OP_PUT);
+	if (!slot)
+		slot = tmem_slot_take(queue, kind);
+	if (slot >= 0) {
+		copy_to_slot(queue->ring, slot, page, offset);
+		what.slot = slot;
+		tmem_post(queue, &what, 0);
+		slot = 0;
+	} else {
+		no_room(pool);
+	}
+	spin_unlock_irqrestore(&queue->lock, irq);
+	return slot;
+}
+EXPORT_SYMBOL_GPL(tmem_put_and_forget);
+
+static int flush(struct tmem_pool *pool, const struct tmem_key *key, u8 op)
+{
+	struct inflight what = {
+		.pool = pool, .key = *key, .op = op, .slot = TMEM_NO_SLOT, .forget = true
+	};
+	struct tmem_queue *queue;
+	unsigned long irq;
+	int error;
+
+	queue = tmem_queue_lock(pool->id, key->oid, &irq);
+	error = may_post(queue, pool, op);
+	if (!error)
+		tmem_post(queue, &what, 0);
+	else
+		no_room(pool);
+	spin_unlock_irqrestore(&queue->lock, irq);
+	return error;
+}
+
+int tmem_flush_page(struct tmem_pool *pool, const struct tmem_key *key)
+{
+	return flush(pool, key, TMEM_OP_FLUSH_PAGE);
+}
+EXPORT_SYMBOL_GPL(tmem_flush_page);
+
+int tmem_flush_object(struct tmem_pool *pool, const u64 oid[3])
+{
+	struct tmem_key key = { .oid = { oid[0], oid[1], oid[2] } };
+
+	return flush(pool, &key, TMEM_OP_FLUSH_OBJECT);
+}
+EXPORT_SYMBOL_GPL(tmem_flush_object);
+
+void *tmem_io_staged(const struct tmem_io *io)
+{
+	return page_address(io->staged);
+}
+EXPORT_SYMBOL_GPL(tmem_io_staged);
+
+void tmem_io_hold(struct tmem_io *io)
+{
+	get_page(io->staged);
+	*io->held = true;
+}
+EXPORT_SYMBOL_GPL(tmem_io_hold);
+
+void tmem_io_release(struct tmem_io *io)
+{
+	struct tmem_queue *queue;
+	unsigned long irq;
+
+	queue = tmem_queue_lock(io->pool->id, io->key.oid, &irq);
+	if (queue->ring && queue->connection == io->connection) {
+		tmem_slot_give(queue, io->slot);
+		tmem_queue_arm(queue); /* the tick posts what waits for a slot */
+	}
+	spin_unlock_irqrestore(&queue->lock, irq);
+	put_page(io->staged);
+}
+EXPORT_SYMBOL_GPL(tmem_io_release);
