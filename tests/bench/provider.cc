@@ -12,6 +12,7 @@ Result<std::unique_ptr<TouchedProvider>> TouchedProvider::create(uint64_t bytes)
   TMEM_TRY(auto below, memory::create_memfd_provider({.bytes_max = bytes, .populate = true}));
   for (uint32_t slot = 0; slot < below->slots_max(); ++slot) {
     TMEM_TRY(const auto id, below->acquire());
+    below->commit(id);
     std::memset(below->base() + static_cast<size_t>(id) * memory::kSlotBytes, 0,
                 memory::kSlotBytes);
   }

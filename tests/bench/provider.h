@@ -17,6 +17,7 @@ class TouchedProvider final : public memory::SlotProvider {
   std::byte* base() const override { return below_->base(); }
   uint32_t slots_max() const override { return below_->slots_max(); }
   Result<memory::SlotId> acquire() override;
+  void commit(memory::SlotId) override {}
   void release(memory::SlotId slot) override;
   void discard(memory::SlotId, size_t, size_t) override {}
   std::vector<memory::SlotId> enumerate() const override;

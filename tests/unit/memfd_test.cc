@@ -85,4 +85,16 @@ TEST_CASE("populate commits a slot when it is acquired", "[memory]") {
   CHECK(p->resident_bytes() == kSlotBytes);
 }
 
+TEST_CASE("commit makes a slot's memory real and keeps its contents", "[memory]") {
+  const auto p = provider(2 * kSlotBytes);
+  const SlotId slot = p->acquire().value();
+  bytes_of(*p, slot)[4097] = std::byte{7};
+  p->commit(slot);
+  CHECK(p->resident_bytes() == kSlotBytes);
+  CHECK(bytes_of(*p, slot)[4097] == std::byte{7});
+  CHECK(reinterpret_cast<uintptr_t>(p->base()) % kSlotBytes == 0);
+  p->release(slot);
+  CHECK(p->resident_bytes() == 0);
+}
+
 }  // namespace tmem::memory

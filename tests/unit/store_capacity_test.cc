@@ -178,6 +178,28 @@ TEST_CASE("a smaller budget gives memory back to the operating system", "[store]
   CHECK(w.invariants() == "hold");
 }
 
+TEST_CASE("a growing pool has memory ready, within its budget, and a resting one has none",
+          "[store][capacity]") {
+  World w({.budget_bytes = 256 * kMiB, .lz4_after_ms = 1'000'000});
+  const ClientRef c = w.add(1);
+  fill_with_ephemeral(w, c, 40'000);  // 160 MiB raw
+  (void)w.store->maintain(w.worker, 1000);
+  const StoreStats busy = w.store->stats();
+  CHECK(w.provider->resident_bytes() >= busy.held_bytes - busy.metadata_bytes);
+  CHECK(busy.held_bytes <= 256 * kMiB);
+  fill_with_ephemeral(w, c, 30'000);
+  while (w.store->maintain(w.worker, 1000)) {
+  }
+  CHECK(w.store->stats().held_bytes <= 256 * kMiB);
+  CHECK(w.provider->resident_bytes() <= 256 * kMiB);
+  CHECK(w.settle());
+  w.clock.advance_ms(20'000);
+  (void)w.store->maintain(w.worker, 1000);
+  (void)w.store->maintain(w.worker, 1000);
+  CHECK(w.provider->resident_bytes() <= w.store->stats().held_bytes);
+  CHECK(w.invariants() == "hold");
+}
+
 TEST_CASE("a budget that is too small or too large is refused", "[store][capacity]") {
   World w({.budget_bytes = 64 * kMiB}, 96 * kMiB);
   const ClientRef c = w.add(1);

@@ -29,6 +29,9 @@ class SlotProvider {
 
   // A zeroed slot, the lowest free id. Errors: kNoSpace when all are taken or the OS refuses.
   virtual Result<SlotId> acquire() = 0;
+  // Has an acquired slot's memory committed and mapped in large pages, so that whoever uses it
+  // first does not wait for that. Contents stay. Takes milliseconds; may do nothing.
+  virtual void commit(SlotId slot) = 0;
   // Gives a slot back to its owner, zeroed before anyone else can see it.
   virtual void release(SlotId slot) = 0;
   // Tells that bytes [offset, offset + bytes) of an acquired slot hold nothing: they may be given

@@ -17,6 +17,8 @@ uint64_t run_starts(uint64_t free, unsigned order) {
   return free & kAligned[order];
 }
 
+constexpr uint64_t kAheadBytesMax = 32 * kMiB;
+
 uint64_t run_mask(uint32_t count) {
   return count == 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
 }
@@ -64,14 +66,34 @@ std::optional<uint32_t> BlockAllocator::find_slot(unsigned order) {
 }
 
 bool BlockAllocator::acquire_slot() {
-  auto id = provider_.acquire();
+  const auto id = provider_.acquire();
   if (!id) return false;
-  const auto s = static_cast<uint32_t>(*id);
+  add_slot(static_cast<uint32_t>(*id), /*committed=*/false);
+  return true;
+}
+
+void BlockAllocator::add_slot(uint32_t s, bool committed) {
   TMEM_ASSERT(s < slots_.size() && !slots_[s].acquired);
   slots_[s].acquired = true;
   slots_[s].free.fill(~uint64_t{0});
-  slots_[s].stale.fill(0);
+  slots_[s].stale.fill(committed ? ~uint64_t{0} : 0);
+  if (committed) add_stale(kBlocksPerSlot);
+  ++acquired_slots_;
   update_runs(s);
+}
+
+bool BlockAllocator::acquire_ahead(uint64_t keep_bytes) {
+  const uint64_t wanted_bytes = std::min(keep_bytes / 4, kAheadBytesMax);
+  const uint64_t acquired_bytes = acquired_slots_ * memory::kSlotBytes;
+  const uint64_t free_bytes = acquired_bytes - std::min(acquired_bytes, used_block_bytes());
+  if (free_bytes + memory::kSlotBytes > wanted_bytes) return false;
+  if (acquired_bytes + heap_bytes() + memory::kSlotBytes > budget_bytes_) return false;
+  const auto id = provider_.acquire();
+  if (!id) return false;
+  // Not under the lock: nobody else knows the slot yet.
+  provider_.commit(*id);
+  const std::lock_guard lock(mutex_);
+  add_slot(static_cast<uint32_t>(*id), /*committed=*/true);
   return true;
 }
 
@@ -188,6 +210,7 @@ uint64_t BlockAllocator::trim(uint64_t keep_bytes) {
       given_bytes += static_cast<uint64_t>(std::popcount(word)) * kBlockBytes;
     }
     slot = Slot{};
+    --acquired_slots_;
     update_runs(s);
     provider_.release(memory::SlotId{s});
     ++released_slots_;

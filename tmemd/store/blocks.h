@@ -44,6 +44,10 @@ class BlockAllocator {
   // Frees any part of what was allocated.
   void free(uint32_t first, uint32_t count);
 
+  // Acquires slots before puts need them and has them committed, until a quarter of `keep_bytes`
+  // is free (at most 32 MiB). In the background. False when there is nothing to do.
+  bool acquire_ahead(uint64_t keep_bytes);
+
   // Memory outside the arena that counts against the budget: the volatile index.
   void add_heap_bytes(int64_t bytes) { heap_bytes_ += bytes; }
 
@@ -79,7 +83,7 @@ class BlockAllocator {
   using Bits = std::array<uint64_t, kBlocksPerSlot / 64>;
   struct Slot {
     Bits free{};   // blocks nobody uses
-    Bits stale{};  // free blocks that hold old bytes: not yet discarded
+    Bits stale{};  // free blocks that cost memory: they hold old bytes, or were committed ahead
     bool acquired = false;
   };
 
@@ -87,6 +91,7 @@ class BlockAllocator {
   std::optional<uint32_t> find_slot(unsigned order);
   void take(uint32_t block, Purpose purpose);
   bool acquire_slot();
+  void add_slot(uint32_t slot, bool committed);
   uint64_t discard_stale(uint32_t slot);
   void add_stale(int64_t blocks) { stale_blocks_ += static_cast<uint64_t>(blocks); }
 
@@ -95,6 +100,7 @@ class BlockAllocator {
   std::atomic<uint64_t> budget_bytes_;
   std::atomic<uint64_t> used_blocks_{0};
   std::atomic<uint64_t> stale_blocks_{0};
+  std::atomic<uint64_t> acquired_slots_{0};
   std::atomic<int64_t> heap_bytes_{0};
   std::atomic<uint64_t> released_slots_{0};
   std::atomic<uint64_t> allocations_{0};

@@ -9,7 +9,7 @@
 namespace tmem::store {
 namespace {
 
-constexpr unsigned kEvictTries = 4;  // victims tried before the globally oldest
+constexpr unsigned kEvictTries = 4;  // victims, or segments of one, before another way is tried
 
 }  // namespace
 
@@ -124,8 +124,12 @@ bool Impl::evict_from(Worker::State& worker, Client& client) {
   const uint64_t own_age = segments.oldest_age(client.owner, Kind::kEphemeral);
   if (client.usage.scoped_bytes != 0 && drop_scoped(worker, client, own_age) != 0) return true;
   if (own_age != kAnyAge) {
-    if (Segment* segment = segments.take_oldest(client.owner, Kind::kEphemeral))
+    // One that lost its last page meanwhile frees nothing: take the next.
+    for (unsigned tries = 0; tries < kEvictTries; ++tries) {
+      Segment* segment = segments.take_oldest(client.owner, Kind::kEphemeral);
+      if (segment == nullptr) break;
       if (drop_segment(worker, *segment) != 0) return true;
+    }
   }
   if (client.usage.scoped_bytes != 0 && drop_scoped(worker, client, kAnyAge) != 0) return true;
   return client.usage.pages[0] != 0 && drop_same_filled(client, kSlicePages) != 0;

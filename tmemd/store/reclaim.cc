@@ -211,7 +211,9 @@ bool Impl::maintain(Worker::State& worker, unsigned slices) {
   if (at_rest || blocks.held_bytes() > blocks.budget_bytes()) {
     (void)blocks.trim(/*keep_bytes=*/0);
   } else {
-    (void)blocks.trim(blocks.used_bytes() / 100 * options.nursery_percent);
+    const uint64_t keep_bytes = blocks.used_bytes() / 100 * options.nursery_percent;
+    (void)blocks.trim(keep_bytes);
+    if (!idle && blocks.acquire_ahead(keep_bytes)) more = true;
   }
   return more;
 }
