@@ -2,9 +2,10 @@
 """The emulated host: QEMU with Xen and dom0, and the conversation with dom0.
 
 Two channels: the serial line carries Xen's and dom0's console, kept for people; the virtio port
-"bed" carries lines of text. Orders to dom0: `run NAME LIMIT_S`, `shell`, `off`. From dom0: `ready`,
+"bed" carries lines of text. Orders to dom0: `run NAME LIMIT_S [keep]`, `shell`, `off`. From dom0: `ready`,
 `begin NAME`, `count KEY VALUE`, `json PREFIX DOCUMENT`, `fail TEXT`, `log TEXT`, `end NAME ...`.
 """
+import contextlib
 import json
 import os
 import queue
@@ -122,11 +123,11 @@ class Machine:
             pass
         return time.monotonic() - self.start
 
-    def run(self, scenario, result, verbose):
+    def run(self, scenario, result, verbose, keep=False):
         """Has dom0 run a scenario; fills in `result`. BedError: the host is not usable any more."""
         start = time.monotonic()
         shown = start
-        self.order(f"run {scenario.name} {scenario.limit_s}")
+        self.order(f"run {scenario.name} {scenario.limit_s} {'keep' if keep else ''}")
         end = start + scenario.limit_s + GRACE_S
         try:
             while True:
@@ -163,24 +164,15 @@ class Machine:
     def shell(self):
         """A shell of dom0 on this terminal, until its user leaves it."""
         self.order("shell")
-        inward = threading.Thread(target=self._copy_input, daemon=True)
-        inward.start()
-        while inward.is_alive():
-            try:
-                line = self.lines.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            if line is None or line == SHELL_ENDED:
-                return
+        threading.Thread(target=self._copy_input, daemon=True).start()
+        while (line := self.lines.get()) not in (None, SHELL_ENDED):
             print(line, flush=True)
-        self.order("exit")
 
     def _copy_input(self):
-        for line in sys.stdin:
-            try:
+        with contextlib.suppress(BedError):
+            for line in sys.stdin:
                 self.order(line.rstrip("\n"))
-            except BedError:
-                return
+            self.order("exit")
 
     def off(self):
         """Powers the host off in good order."""
