@@ -174,47 +174,69 @@ void BlockAllocator::free(uint32_t first, uint32_t count) {
   update_runs(s);
 }
 
-uint64_t BlockAllocator::discard_stale(uint32_t s) {
+// Takes the free blocks that cost memory out of the slot, so that nobody gets them meanwhile.
+BlockAllocator::Bits BlockAllocator::take_stale(uint32_t s) {
   Slot& slot = slots_[s];
+  const Bits taken = slot.stale;
+  for (uint32_t w = 0; w < taken.size(); ++w) {
+    slot.free[w] &= ~taken[w];
+    add_stale(-std::popcount(taken[w]));
+  }
+  slot.stale.fill(0);
+  update_runs(s);
+  return taken;
+}
+
+uint64_t BlockAllocator::discard(uint32_t s, Bits blocks) {
   uint64_t discarded_bytes = 0;
-  for (uint32_t w = 0; w < slot.stale.size(); ++w) {
-    while (slot.stale[w] != 0) {
-      const auto from = static_cast<uint32_t>(std::countr_zero(slot.stale[w]));
-      const auto count = static_cast<uint32_t>(std::countr_one(slot.stale[w] >> from));
+  for (uint32_t w = 0; w < blocks.size(); ++w) {
+    while (blocks[w] != 0) {
+      const auto from = static_cast<uint32_t>(std::countr_zero(blocks[w]));
+      const auto count = static_cast<uint32_t>(std::countr_one(blocks[w] >> from));
       provider_.discard(memory::SlotId{s}, (size_t{w} * 64 + from) * kBlockBytes,
                         count * kBlockBytes);
-      slot.stale[w] &= ~(run_mask(count) << from);
-      add_stale(-static_cast<int64_t>(count));
+      blocks[w] &= ~(run_mask(count) << from);
       discarded_bytes += count * kBlockBytes;
     }
   }
   return discarded_bytes;
 }
 
-// One slot a lock hold, so that an allocation waits for one discard at most.
-uint64_t BlockAllocator::trim(uint64_t keep_bytes) {
-  uint64_t given_bytes = 0;
-  for (uint32_t s = 0; s < slots_.size(); ++s) {
-    if (stale_blocks_ * kBlockBytes <= keep_bytes) break;
+// The provider works without our lock: an allocation never waits for it.
+uint64_t BlockAllocator::trim_slot(uint32_t s) {
+  Bits stale{};
+  bool empty = false;
+  {
     const std::lock_guard lock(mutex_);
     Slot& slot = slots_[s];
-    if (!slot.acquired) continue;
-    const bool empty = std::all_of(slot.free.begin(), slot.free.end(),
-                                   [](uint64_t word) { return word == ~uint64_t{0}; });
-    if (!empty) {
-      given_bytes += discard_stale(s);
-      continue;
+    if (!slot.acquired) return 0;
+    empty = std::all_of(slot.free.begin(), slot.free.end(),
+                        [](uint64_t word) { return word == ~uint64_t{0}; });
+    stale = take_stale(s);
+    if (empty) {
+      slot = Slot{};
+      --acquired_slots_;
+      update_runs(s);
     }
-    for (const uint64_t word : slot.stale) {
-      add_stale(-std::popcount(word));
-      given_bytes += static_cast<uint64_t>(std::popcount(word)) * kBlockBytes;
-    }
-    slot = Slot{};
-    --acquired_slots_;
-    update_runs(s);
+  }
+  if (empty) {
     provider_.release(memory::SlotId{s});
     ++released_slots_;
+    uint64_t blocks = 0;
+    for (const uint64_t word : stale) blocks += static_cast<uint64_t>(std::popcount(word));
+    return blocks * kBlockBytes;
   }
+  const uint64_t discarded_bytes = discard(s, stale);
+  const std::lock_guard lock(mutex_);
+  for (uint32_t w = 0; w < stale.size(); ++w) slots_[s].free[w] |= stale[w];
+  update_runs(s);
+  return discarded_bytes;
+}
+
+uint64_t BlockAllocator::trim(uint64_t keep_bytes) {
+  uint64_t given_bytes = 0;
+  for (uint32_t s = 0; s < slots_.size() && stale_blocks_ * kBlockBytes > keep_bytes; ++s)
+    given_bytes += trim_slot(s);
   return given_bytes;
 }
 

@@ -92,7 +92,9 @@ class BlockAllocator {
   void take(uint32_t block, Purpose purpose);
   bool acquire_slot();
   void add_slot(uint32_t slot, bool committed);
-  uint64_t discard_stale(uint32_t slot);
+  Bits take_stale(uint32_t slot);
+  uint64_t discard(uint32_t slot, Bits blocks);
+  uint64_t trim_slot(uint32_t slot);
   void add_stale(int64_t blocks) { stale_blocks_ += static_cast<uint64_t>(blocks); }
 
   memory::SlotProvider& provider_;

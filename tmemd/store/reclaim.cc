@@ -3,6 +3,7 @@
 // memory; in the background. Eviction itself is in evict.cc, compressing and cleaning in
 // compact.cc. Works in units of a segment or of some dozens of pages, holding no lock in between.
 #include <algorithm>
+#include <utility>
 
 #include "tmemd/store/impl.h"
 
@@ -43,14 +44,16 @@ void Impl::add_removed(ClientRef client) {
   pending_.push_back({std::move(client), 0, kPoolsMax - 1, 0, true});
 }
 
-// False when nothing stale is left from the cursor on.
+// False when nothing stale is left from the cursor on. Each slice is of another shard: whoever waits
+// for a shard's lock gets it before the next slice there.
 bool Impl::reclaim_slice(Pending& pending, uint32_t limit) {
-  for (; pending.pool <= pending.last_pool; ++pending.pool, pending.shard = 0) {
+  for (; pending.pool <= pending.last_pool; ++pending.pool) {
     Pool& pool = pending.client->pools[pending.pool];
-    for (; pending.shard < kShards; ++pending.shard) {
-      KeyShard& shard = *shards[pending.shard];
+    for (uint32_t looked = 0; looked < kShards; ++looked) {
+      const uint32_t s = std::exchange(pending.shard, (pending.shard + 1) % kShards);
+      KeyShard& shard = *shards[s];
       const std::lock_guard lock(shard.lock);
-      auto& objects = pool.objects[pending.shard];
+      auto& objects = pool.objects[s];
       if (objects.empty()) continue;
       ObjectNode& object = objects.front();
       if (!object.detached && object.generation == pool.load().generation) continue;
