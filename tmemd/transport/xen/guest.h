@@ -66,7 +66,8 @@ struct GuestInfo {
   uint32_t client = 0;  // the store's number; 0: none yet
   std::string state;    // offered, taking-over, connected, closed
   bool evacuating = false;
-  bool can_migrate = true;     // what the guest says; true while it has said nothing
+  // What the guest says: since it was asked to evacuate, if it was; else true without a word.
+  bool can_migrate = true;
   std::string evacuate_error;  // of the guest
   uint32_t queues = 0;
   uint32_t slots = 0;
