@@ -128,7 +128,8 @@ struct tmem_pool {
 	bool unclean;	       /* a flush failed: destroy it before it is used again; lifecycle */
 	u64 epoch;	       /* of the last up; 0: none yet */
 	u32 connection;	       /* of the last up */
-	bool evacuating;
+	bool evacuating; /* as the module was told */
+	bool refuses;	 /* puts, because of that */
 	bool holds;
 	int wants_room;
 	atomic_t inflight; /* requests the daemon has */

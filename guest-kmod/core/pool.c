@@ -17,13 +17,12 @@ static struct tmem_pool *pool_at(unsigned int id)
 }
 
 /* What posts see. When this returns, no post under the old state is still under way. */
-static void pool_set(struct tmem_pool *pool, enum pool_state state, bool evacuating)
+static void pool_set(struct tmem_pool *pool, enum pool_state state)
 {
 	unsigned long irq;
 	unsigned int i;
 
 	WRITE_ONCE(pool->state, state);
-	WRITE_ONCE(pool->evacuating, evacuating);
 	for (i = 0; i < TMEM_QUEUES_MAX; i++) {
 		spin_lock_irqsave(&tmem.queues[i].lock, irq);
 		spin_unlock_irqrestore(&tmem.queues[i].lock, irq);
@@ -96,14 +95,14 @@ static int pool_up(struct tmem_pool *pool)
 	pool->told_up = true;
 	pool->epoch = tmem.epoch;
 	pool->connection = tmem.connection;
-	pool_set(pool, POOL_UP, pool->evacuating);
+	pool_set(pool, POOL_UP);
 	WRITE_ONCE(pool->wants_room, 1);
 	return 0;
 }
 
 static void pool_down(struct tmem_pool *pool)
 {
-	pool_set(pool, POOL_DOWN, pool->evacuating);
+	pool_set(pool, POOL_DOWN);
 	if (pool->told_up)
 		pool->ops->down(pool->ctx);
 	pool->told_up = false;
@@ -146,7 +145,9 @@ void tmem_pools_evacuate(bool on)
 
 		if (!pool || pool->evacuating == on || !pool_persistent(pool))
 			continue;
-		pool_set(pool, pool->state, on);
+		pool->evacuating = on;
+		WRITE_ONCE(pool->refuses, on);
+		pool_set(pool, pool->state);
 		if (pool->ops->evacuate)
 			pool->ops->evacuate(pool->ctx, on);
 		else if (on)
@@ -214,10 +215,10 @@ EXPORT_SYMBOL_GPL(tmem_pool_open);
 void tmem_pool_close(struct tmem_pool *pool)
 {
 	mutex_lock(&tmem.lifecycle);
-	pool_set(pool, POOL_DRAINING, pool->evacuating);
+	pool_set(pool, POOL_DRAINING);
 	if (pool_destroy(pool) && atomic_read(&pool->inflight))
 		tmem_disconnect(); /* nobody may answer to this pool any more */
-	pool_set(pool, POOL_DOWN, pool->evacuating);
+	pool_set(pool, POOL_DOWN);
 	RCU_INIT_POINTER(tmem.pools[pool->id], NULL);
 	mutex_unlock(&tmem.lifecycle);
 	synchronize_rcu();
@@ -232,7 +233,7 @@ int tmem_pool_flush(struct tmem_pool *pool)
 
 	mutex_lock(&tmem.lifecycle);
 	if (pool->state == POOL_UP) {
-		pool_set(pool, POOL_DRAINING, pool->evacuating);
+		pool_set(pool, POOL_DRAINING);
 		error = drained(pool) ? tmem_command(pool, TMEM_OP_POOL_FLUSH) : -ETIMEDOUT;
 		if (error > 0)
 			error = -EIO;
@@ -242,7 +243,7 @@ int tmem_pool_flush(struct tmem_pool *pool)
 			pool_down(pool);
 			tmem_look();
 		} else {
-			pool_set(pool, POOL_UP, pool->evacuating);
+			pool_set(pool, POOL_UP);
 			WRITE_ONCE(pool->wants_room, 1);
 			retry_waiting();
 		}
@@ -272,6 +273,7 @@ EXPORT_SYMBOL_GPL(tmem_pool_holds);
 
 void tmem_pool_cannot_evacuate(struct tmem_pool *pool, const char *why)
 {
+	WRITE_ONCE(pool->refuses, false);
 	WRITE_ONCE(tmem.evacuate_error, why);
 	tmem_look();
 }

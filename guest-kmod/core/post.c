@@ -29,7 +29,7 @@ static int may_post(const struct tmem_queue *queue, const struct tmem_pool *pool
 {
 	const struct tmem_ring *ring = queue->ring;
 
-	if (op == TMEM_OP_PUT && pool->evacuating)
+	if (op == TMEM_OP_PUT && READ_ONCE(pool->refuses))
 		return -ENOSPC;
 	if (!ring || pool->state == POOL_DOWN)
 		return -ENOTCONN;
@@ -107,11 +107,11 @@ static void copy_to_slot(const struct tmem_ring *ring, u32 slot, struct page *pa
 	kunmap_local(from);
 }
 
-static int post_io(struct tmem_queue *queue, struct tmem_io *io, bool want_credit)
+static int post_io(struct tmem_queue *queue, struct tmem_io *io, unsigned int flags)
 {
 	struct inflight what = { .io = io, .pool = io->pool, .key = io->key, .op = io->op };
 	enum slot_kind kind = SLOT_GET;
-	u16 flags = 0;
+	u16 wire_flags = 0;
 	int slot;
 
 	slot = may_post(queue, io->pool, io->op);
@@ -122,19 +122,23 @@ static int post_io(struct tmem_queue *queue, struct tmem_io *io, bool want_credi
 	slot = tmem_slot_take(queue, kind);
 	if (slot < 0)
 		return slot;
+	if (flags & (TMEM_IO_CREDIT | TMEM_IO_ONLY_CREDIT))
+		io->credited = pool_persistent(io->pool) && credit_take();
+	if (flags & TMEM_IO_ONLY_CREDIT && !io->credited) {
+		tmem_slot_give(queue, slot);
+		return -EAGAIN;
+	}
 	io->connection = queue->connection;
 	io->slot = slot;
 	io->staged = queue->ring->slot_pages[slot];
-	if (io->op == TMEM_OP_PUT) {
+	if (io->op == TMEM_OP_PUT)
 		copy_to_slot(queue->ring, slot, io->page, io->offset);
-		io->credited = want_credit && credit_take();
-		if (io->credited) {
-			flags = TMEM_REQUEST_CREDIT;
-			pool_count(io->pool, STAT_PUT_CREDITED);
-		}
+	if (io->credited) {
+		wire_flags = TMEM_REQUEST_CREDIT;
+		pool_count(io->pool, STAT_PUT_CREDITED);
 	}
 	what.slot = slot;
-	tmem_post(queue, &what, flags);
+	tmem_post(queue, &what, wire_flags);
 	return 0;
 }
 
@@ -169,7 +173,7 @@ static int take_io(struct tmem_io *io, u8 op, unsigned int flags)
 	if (io->waits && !list_empty(&queue->waiting[list]))
 		result = -EAGAIN;
 	else
-		result = post_io(queue, io, flags & TMEM_IO_CREDIT && pool_persistent(io->pool));
+		result = post_io(queue, io, flags);
 	if (!result) {
 		result = io->credited;
 	} else if (io->waits && result != -ENOSPC) {
@@ -204,7 +208,7 @@ void tmem_run_waiting(struct tmem_queue *queue, struct list_head *failed)
 
 	for (list = WAITING_LISTS - 1; list >= 0; list--) {
 		list_for_each_entry_safe(io, next, &queue->waiting[list], link) {
-			int error = post_io(queue, io, false);
+			int error = post_io(queue, io, 0);
 
 			if (!error)
 				list_del(&io->link);

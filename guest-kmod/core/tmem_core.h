@@ -114,9 +114,11 @@ struct tmem_io {
  * WAIT: if there is no room or no connection, wait inside the core, up to the time-out of the
  *       operation. Without: the post fails at once.
  * CREDIT: puts to a persistent pool: pay with a credit if one can be had at once.
+ * ONLY_CREDIT: -EAGAIN if it cannot be paid with a credit now; without WAIT.
  */
 #define TMEM_IO_WAIT 1u
 #define TMEM_IO_CREDIT 2u
+#define TMEM_IO_ONLY_CREDIT 4u
 
 /*
  * Take a put. The page is copied to a slot before this returns, unless it has to wait (then the page

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A page comes back: from a piece that is still on its way, from the pool or from the disk. A page
+ * that is in none of them is an I/O error; only a slot that was never written reads as zeroes.
+ */
+#include <linux/highmem.h>
+#include "swap.h"
+
+static void get_done(struct tmem_io *io)
+{
+	struct piece *piece = container_of(io, struct piece, io);
+	struct swap_request *request = piece->request;
+	unsigned long flags;
+	int error = io->error;
+
+	if (error == -ENOENT || error == -ESTALE) {
+		slot_lock(piece->slot, &flags);
+		if (swap.state[piece->slot] == SLOT_POOL && !slot_staged(piece->slot))
+			slot_set(piece->slot, SLOT_LOST);
+		slot_unlock(piece->slot, flags);
+	}
+	swap_count(error ? SWAP_READ_ERRORS : SWAP_READS_POOL);
+	piece_free(piece);
+	request_done(request, error);
+}
+
+static void fill(struct page *page, unsigned int offset, const void *from)
+{
+	void *data = kmap_local_page(page);
+
+	if (from)
+		memcpy(data + offset, from, PAGE_SIZE);
+	else
+		memset(data + offset, 0, PAGE_SIZE);
+	kunmap_local(data);
+	flush_dcache_page(page);
+}
+
+/* What is in the guest is read at once; true if it was. The slot's lock is held. */
+static bool read_here(u32 slot, struct page *page, unsigned int offset)
+{
+	struct piece *piece;
+
+	if (!slot) {
+		fill(page, offset, page_address(swap.header));
+		return true;
+	}
+	piece = slot_staged(slot);
+	if (piece) {
+		fill(page, offset, tmem_io_staged(&piece->io));
+		swap_count(SWAP_READS_STAGED);
+		return true;
+	}
+	if (swap.state[slot] != SLOT_EMPTY)
+		return false;
+	fill(page, offset, NULL);
+	swap_count(SWAP_READS_EMPTY);
+	return true;
+}
+
+bool read_page_now(u32 slot, struct page *page, unsigned int offset)
+{
+	unsigned long flags;
+	bool here;
+
+	slot_lock(slot, &flags);
+	here = read_here(slot, page, offset);
+	slot_unlock(slot, flags);
+	if (here)
+		swap_count(SWAP_READS);
+	return here;
+}
+
+/* May sleep. */
+void read_page(u32 slot, struct page *page, unsigned int offset, struct swap_request *request)
+{
+	struct piece *piece = piece_new(slot, GFP_NOIO);
+	enum slot_state state = SLOT_EMPTY;
+	unsigned long flags;
+	int result = 0;
+
+	swap_count(SWAP_READS);
+	piece->io.page = page;
+	piece->io.offset = offset;
+	piece->io.done = get_done;
+	piece->request = request;
+	slot_lock(slot, &flags);
+	if (!read_here(slot, page, offset))
+		state = swap.state[slot];
+	if (state == SLOT_POOL)
+		result = tmem_get(&piece->io, TMEM_IO_WAIT);
+	slot_unlock(slot, flags);
+	if (state == SLOT_POOL && !result)
+		return;
+	piece_free(piece);
+	if (state == SLOT_DISK) {
+		disk_read(slot, page, offset, request);
+		return;
+	}
+	if (state != SLOT_EMPTY)
+		result = -EIO;
+	if (result)
+		swap_count(SWAP_READ_ERRORS);
+	request_done(request, result);
+}

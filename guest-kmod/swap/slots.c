@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where the page of each slot is, and the pieces that are on their way.
+ *
+ * A slot's state, its pending bit and its pieces change under its lock only, and a put, get or flush
+ * of the slot is posted under it: so what the pool is asked follows the order of the states.
+ *
+ * At most one piece of a slot is not superseded. A superseded piece stays linked while the disk
+ * writes it, so that a newer page of the slot is not written past it.
+ */
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include "swap.h"
+
+#define MEMPOOL_PIECES 256
+
+static struct kmem_cache *piece_cache;
+
+static struct hlist_head *bucket(u32 slot)
+{
+	return &swap.buckets[slot % SLOT_BUCKETS];
+}
+
+struct tmem_key slot_key(u32 slot)
+{
+	return (struct tmem_key){
+		.oid = { 0, slot / SLOTS_PER_OBJECT, 0 },
+		.index = slot % SLOTS_PER_OBJECT,
+	};
+}
+
+void slot_set(u32 slot, enum slot_state state)
+{
+	enum slot_state old = swap.state[slot];
+
+	if (old == state)
+		return;
+	if (old == SLOT_DISK)
+		atomic64_dec(&swap.stats[SWAP_DISK_PAGES]);
+	if (old == SLOT_POOL && atomic64_dec_and_test(&swap.stats[SWAP_POOL_PAGES]))
+		tmem_pool_holds(swap.pool, false);
+	swap.state[slot] = state;
+	if (state == SLOT_DISK)
+		swap_count(SWAP_DISK_PAGES);
+	if (state == SLOT_POOL && atomic64_inc_return(&swap.stats[SWAP_POOL_PAGES]) == 1)
+		tmem_pool_holds(swap.pool, true);
+	if (state == SLOT_LOST)
+		swap_count(SWAP_LOST);
+}
+
+struct piece *piece_new(u32 slot, gfp_t gfp)
+{
+	struct piece *piece = mempool_alloc(swap.pieces, gfp);
+
+	if (!piece)
+		return NULL;
+	memset(piece, 0, sizeof(*piece));
+	INIT_LIST_HEAD(&piece->spill);
+	piece->slot = slot;
+	piece->io.pool = swap.pool;
+	piece->io.key = slot_key(slot);
+	return piece;
+}
+
+/* Unlinked, not busy. Gives back what it holds. */
+void piece_free(struct piece *piece)
+{
+	if (piece->held) {
+		tmem_io_release(&piece->io);
+		atomic64_dec(&swap.stats[SWAP_HELD]);
+	}
+	mempool_free(piece, swap.pieces);
+}
+
+void piece_link(struct piece *piece)
+{
+	hlist_add_head(&piece->node, bucket(piece->slot));
+}
+
+void piece_unlink(struct piece *piece)
+{
+	hlist_del_init(&piece->node);
+}
+
+/* In io's done(): keep the only copy. */
+void piece_hold(struct piece *piece)
+{
+	tmem_io_hold(&piece->io);
+	piece->held = true;
+	swap_count(SWAP_HELD);
+}
+
+/* The slot gets other contents, or none. */
+void slot_supersede(u32 slot)
+{
+	struct hlist_node *next;
+	struct piece *piece;
+
+	hlist_for_each_entry_safe(piece, next, bucket(slot), node) {
+		if (piece->slot != slot || piece->superseded)
+			continue;
+		piece->superseded = true;
+		if (piece->busy)
+			continue;
+		piece_unlink(piece);
+		piece_free(piece);
+	}
+}
+
+/* The piece whose staged page is the slot's contents, if there is one. */
+struct piece *slot_staged(u32 slot)
+{
+	struct piece *piece;
+
+	hlist_for_each_entry(piece, bucket(slot), node)
+		if (piece->slot == slot && piece->early && !piece->superseded)
+			return piece;
+	return NULL;
+}
+
+/* Is something under way to the slot that is not superseded? */
+bool slot_current(u32 slot)
+{
+	struct piece *piece;
+
+	hlist_for_each_entry(piece, bucket(slot), node)
+		if (piece->slot == slot && !piece->superseded)
+			return true;
+	return false;
+}
+
+bool slot_on_its_way_to_disk(u32 slot, const struct piece *but)
+{
+	struct piece *piece;
+
+	hlist_for_each_entry(piece, bucket(slot), node)
+		if (piece->slot == slot && piece != but && piece->to_disk)
+			return true;
+	return false;
+}
+
+/* Any context, under any lock of swap's. */
+void slot_free(u32 slot)
+{
+	unsigned long flags;
+
+	if (!slot || slot >= swap.slots)
+		return;
+	slot_lock(slot, &flags);
+	if (swap.state[slot] == SLOT_POOL)
+		flush_owe(slot);
+	slot_supersede(slot);
+	slot_set(slot, SLOT_EMPTY);
+	slot_unlock(slot, flags);
+}
+
+/* The pool is empty. Process context. */
+void slots_lost(void)
+{
+	unsigned long flags;
+	u32 slot;
+
+	for (slot = 1; slot < swap.slots; slot++) {
+		slot_lock(slot, &flags);
+		clear_bit(slot, swap.pending);
+		if (swap.state[slot] == SLOT_POOL && !slot_staged(slot))
+			slot_set(slot, SLOT_LOST);
+		slot_unlock(slot, flags);
+		cond_resched();
+	}
+}
+
+int slots_init(u32 slots)
+{
+	unsigned int i;
+
+	swap.slots = slots;
+	for (i = 0; i < SLOT_LOCKS; i++)
+		spin_lock_init(&swap.locks[i]);
+	swap.state = vzalloc(slots);
+	swap.pending = vzalloc(BITS_TO_LONGS(slots) * sizeof(long));
+	swap.buckets = kvcalloc(SLOT_BUCKETS, sizeof(*swap.buckets), GFP_KERNEL);
+	swap.header = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	piece_cache = kmem_cache_create("tmem_swap_piece", sizeof(struct piece), 0, 0, NULL);
+	if (piece_cache)
+		swap.pieces = mempool_create_slab_pool(MEMPOOL_PIECES, piece_cache);
+	swap.requests = mempool_create_kmalloc_pool(64, sizeof(struct swap_request));
+	if (swap.state && swap.pending && swap.buckets && swap.header && swap.pieces &&
+	    swap.requests)
+		return 0;
+	slots_exit();
+	return -ENOMEM;
+}
+
+void slots_exit(void)
+{
+	mempool_destroy(swap.requests);
+	mempool_destroy(swap.pieces);
+	kmem_cache_destroy(piece_cache);
+	if (swap.header)
+		__free_page(swap.header);
+	kvfree(swap.buckets);
+	vfree(swap.pending);
+	vfree(swap.state);
+}
