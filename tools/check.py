@@ -7,6 +7,7 @@ where a stage that could not build, or a lint that complains, counts as one fail
 Logs: build/check/<stage>.log. The output of a failed stage is shown.
 """
 import argparse
+import json
 import os
 import re
 import shutil
@@ -51,7 +52,7 @@ PRESETS = {p.name: p for p in (
            fixed_addresses=True),
     Preset("fuzz", include_label="^fuzz$"),
 )}
-STAGES = ["format", *PRESETS]
+STAGES = ["format", *PRESETS, "xenbed"]
 
 
 class Progress:
@@ -81,8 +82,9 @@ class Progress:
 
 
 def run_logged(command, log, progress, env=None):
-    """Runs `command`, its output to `log`; ninja's and ctest's counters become progress."""
-    counter = re.compile(r"^\s*\[?(\d+/\d+)\]? (.*)")
+    """Runs `command`, its output to `log`; counters of ninja and ctest, and lines of the Xen bed,
+    become progress."""
+    counter = re.compile(r"^\s*\[?(\d+/\d+)\]? (.*)|^xenbed +([\d.]+ s) +(.*)")
     log.write(f"$ {' '.join(map(str, command))}\n")
     log.flush()
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -92,7 +94,7 @@ def run_logged(command, log, progress, env=None):
             log.write(line)
             found = counter.match(line)
             if found:
-                progress.show(f"{found[1]} {found[2].strip()}")
+                progress.show(f"{found[1] or found[3]} {(found[2] or found[4]).strip()}")
     log.flush()
     return process.returncode
 
@@ -215,6 +217,25 @@ def check_tidy(_preset, options, log, progress):
     return outcome
 
 
+def check_xenbed(_preset, _options, log, progress):
+    """Scenarios on real Xen in QEMU, as many as fit into some minutes; each counts as a test."""
+    outcome = Outcome()
+    report = LOGS / "xenbed.json"
+    report.unlink(missing_ok=True)
+    status = run_logged([ROOT / "tests/xenbed/run", "--gate", "--json", report], log, progress)
+    results = []
+    if report.exists():
+        results = [json.loads(line) for line in report.read_text().splitlines()]
+    for result in results:
+        outcome.passed += result["passed"]
+        outcome.failed += not result["passed"]
+        outcome.failures += [] if result["passed"] else [result["scenario"]]
+    if not results or (status != 0 and outcome.failed == 0):
+        outcome.failed += 1
+        outcome.failures.append(f"tests/xenbed/run ended with {status}")
+    return outcome
+
+
 def show_failure(name, path, outcome):
     lines = path.read_text(errors="replace").splitlines()
     print(f"---- {name} failed; the end of {path.relative_to(ROOT)}:")
@@ -230,7 +251,8 @@ def cpu_seconds():
 def run_stage(name, options):
     path = LOGS / f"{name}.log"
     progress = Progress(name)
-    work = {"format": check_format, "tidy": check_tidy}.get(name, check_preset)
+    work = {"format": check_format, "tidy": check_tidy,
+            "xenbed": check_xenbed}.get(name, check_preset)
     start, cpu_start = time.monotonic(), cpu_seconds()
     with open(path, "w", encoding="utf-8", errors="replace") as log:
         outcome = work(PRESETS.get(name), options, log, progress)

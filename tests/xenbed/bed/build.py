@@ -39,13 +39,11 @@ def sources_of_modules():
 
 
 def modules(variables=()):
-    """The guest modules as built for the bed's kernel, in load order; [] where there are none.
+    """The guest modules as built for the bed's kernel, by name.
 
     Built in the cache, in a folder named after sources, kernel and make variables: the tree stays
     clean, and only a change builds anew.
     """
-    if not (KMOD / "Makefile").exists() and not (KMOD / "Kbuild").exists():
-        return []
     digest = hashlib.sha256(f"{kernel_version()} {sorted(variables)}".encode())
     files = sources_of_modules()
     for path in files:
@@ -58,8 +56,8 @@ def modules(variables=()):
             copy = folder / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
-        run(["make", "-s", "-j", str(os.cpu_count() or 2), "-C", kernel_headers(),
-             f"M={folder / 'guest-kmod'}", *variables, "modules"], "building the guest modules")
+        run(["make", "-s", "-j", str(os.cpu_count() or 2), "-C", folder / "guest-kmod",
+             f"KDIR={kernel_headers()}", *variables, "modules"], "building the guest modules")
         done.touch()
     built = sorted((folder / "guest-kmod").rglob("*.ko"))
     if not built:

@@ -2,7 +2,7 @@
 """Scenarios: what a folder below scenarios/ describes, and what a run of it gave.
 
 scenario.py of the folder: SUMMARY, LIMIT_S (of dom0.sh), and if wanted OWN_BOOT, DISKS, HOST_MIB,
-DOM0_MIB, ORDER and check(result), which yields complaints or None.
+DOM0_MIB, ORDER, GATE and check(result), which yields complaints or None.
 """
 import importlib.util
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Scenario:
     host_mib: int = 1024
     dom0_mib: int = 448
     order: int = 100
-    listed: bool = True
+    gate: bool = True  # tools/check runs it
 
 
 @dataclass
@@ -121,7 +121,7 @@ def load(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     optional = {key: getattr(module, key.upper()) for key in
-                ("own_boot", "host_mib", "dom0_mib", "order") if hasattr(module, key.upper())}
+                ("own_boot", "host_mib", "dom0_mib", "order", "gate") if hasattr(module, key.upper())}
     return Scenario(name, module.SUMMARY, module.LIMIT_S, getattr(module, "check", None),
                     tuple(getattr(module, "DISKS", ())), **optional)
 
