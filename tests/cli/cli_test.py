@@ -228,6 +228,26 @@ class CliTest(unittest.TestCase):
         self.assertNotIn("gamma", names)
         self.tmem("destroy", code=2)
 
+    def test_evacuate(self):
+        self.assertFalse(self.client("alpha")["transport"]["evacuating"])
+        self.assertEqual(self.tmem("evacuate", "alpha"), "")
+        self.assertTrue(self.client("alpha")["transport"]["evacuating"])
+        long = self.tmem("list", "-l", "alpha")
+        for line in ("transport *: xen", "connection *: connected", "evacuating *: 1",
+                     "can_migrate *: 1"):
+            self.assertRegex(long, line)
+        self.assertEqual(self.tmem("evacuate", "--cancel", "alpha"), "")
+        self.assertFalse(self.client("alpha")["transport"]["evacuating"])
+        self.assertEqual(self.json("evacuate", "alpha"), {"evacuating": True, "number": 1})
+
+    def test_evacuate_that_fails_is_taken_back(self):
+        self.assertIn("the guest cannot: no disk", self.tmem("evacuate", "beta", code=1))
+        self.assertFalse(self.client("beta")["transport"]["evacuating"])
+        self.assertIn("within 1 s", self.tmem("evacuate", "gamma", "--timeout", "1", code=1))
+        self.assertFalse(self.client("gamma")["transport"]["evacuating"])
+        self.assertIn("no guest", self.tmem("evacuate", POOL, code=1))
+        self.assertIn("no client", self.tmem("evacuate", "delta", code=1))
+
     def test_shared_auth(self):
         self.assertEqual(len(self.json("shared-auth")), 1)
         self.tmem("shared-auth", "gamma", "-u", POOL, "-A", "1")

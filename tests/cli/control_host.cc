@@ -4,6 +4,7 @@
 //
 //   control_host SOCKET [--busy]
 //
+// As guests, alpha evacuates half a second after it was asked, beta cannot, and gamma is silent.
 // Client "alpha": 1000 ephemeral pages, 300 of them got again (hits), 100 gets that miss, 50
 // persistent pages. Client "beta": 200 ephemeral pages and a shared pool of 20. "gamma": nothing.
 // --busy: beta puts and gets all the time.
@@ -14,6 +15,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -82,6 +84,34 @@ bool populate(store::Store& store, store::Worker& worker) {
   return true;
 }
 
+// The clients as guests of a Xen host, of which each behaves differently when asked to evacuate.
+// Of the control server's thread.
+class Guests {
+ public:
+  Result<void> set_evacuating(uint32_t client, bool on) {
+    if (client > 3) return fail(Errc::kConflict, "this is no guest");
+    asked_at_ms_[client] = on ? clock_.now_ms() : 0;
+    return {};
+  }
+  std::map<uint32_t, nlohmann::json> transports() const {
+    std::map<uint32_t, nlohmann::json> result;
+    for (uint32_t client = 1; client <= 3; ++client) {
+      const uint64_t asked_at_ms = asked_at_ms_.at(client);
+      const bool done = client == 1 && clock_.now_ms() - asked_at_ms > 500;
+      result[client] = {{"kind", "xen"},
+                        {"state", "connected"},
+                        {"evacuating", asked_at_ms != 0},
+                        {"can_migrate", asked_at_ms != 0 && done},
+                        {"evacuate_error", asked_at_ms != 0 && client == 2 ? "no disk" : ""}};
+    }
+    return result;
+  }
+
+ private:
+  const SteadyClock clock_;
+  std::array<uint64_t, 4> asked_at_ms_{};  // 0: not asked
+};
+
 // Puts and gets pages of client 2 until told to stop, at a rate that leaves the CPU to the others.
 void keep_busy(store::Store& store, const std::atomic<bool>& stop) {
   store::Worker worker;
@@ -111,6 +141,11 @@ int run(const std::string& socket_path, bool busy) {
     return {};
   };
   hooks.transport_stats = [] { return nlohmann::json{{"bad_requests", 0}}; };
+  Guests guests;
+  hooks.client_transports = [&guests] { return guests.transports(); };
+  hooks.set_evacuating = [&guests](uint32_t client, bool on) {
+    return guests.set_evacuating(client, on);
+  };
   hooks.log = [](const std::string& line) { (void)std::fprintf(stderr, "%s\n", line.c_str()); };
   control::ServerOptions server_options;
   server_options.socket_path = socket_path;

@@ -59,6 +59,13 @@ std::string details_text(const ClientView& client) {
   line("domid", client.domid);
   line("uuid", client.uuid);
   line("state", client.state());
+  if (!client.transport.empty()) line("transport", client.transport);
+  if (!client.connection.empty()) line("connection", client.connection);
+  if (client.transport == "xen") {
+    line("evacuating", client.evacuating ? 1 : 0);
+    line("can_migrate", client.can_migrate ? 1 : 0);
+  }
+  if (!client.evacuate_error.empty()) line("evacuate_error", client.evacuate_error);
   line("weight", client.weight);
   line("cap_mib", cap_text(client));
   line("guarantee_mib", mib(client.guarantee_bytes));

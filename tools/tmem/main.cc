@@ -53,6 +53,7 @@ int parse_and_run(int argc, const char* const* argv) {
   add_info(app, globals, chosen);
   add_settings(app, globals, chosen);
   add_lifecycle(app, globals, chosen);
+  add_evacuate(app, globals, chosen);
   add_top(app, globals, chosen);
   add_help(app, chosen);
   try {

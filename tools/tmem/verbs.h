@@ -22,6 +22,7 @@ void add_settings(CLI::App& app, const Globals& globals,
                   Chosen& chosen);  // set freeze thaw shared-auth
 void add_lifecycle(CLI::App& app, const Globals& globals,
                    Chosen& chosen);  // flush destroy set-memory shutdown
+void add_evacuate(CLI::App& app, const Globals& globals, Chosen& chosen);
 void add_top(CLI::App& app, const Globals& globals, Chosen& chosen);
 
 // [client] and -a of a verb.

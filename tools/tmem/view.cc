@@ -59,6 +59,11 @@ ClientView view_of(const json& client) {
   view.charged_bytes = number_at(client, "/charged_bytes/ephemeral") +
                        number_at(client, "/charged_bytes/persistent");
   view.entitled_bytes = number_at(client, "/entitled_bytes");
+  view.transport = text_at(client, "/transport/kind");
+  view.connection = text_at(client, "/transport/state");
+  view.evacuating = flag_at(client, "/transport/evacuating");
+  view.can_migrate = flag_at(client, "/transport/can_migrate");
+  view.evacuate_error = text_at(client, "/transport/evacuate_error");
   if (const json* const counters = at(client, "/counters")) view.counters = *counters;
   const json* const pools = at(client, "/pools");
   for (size_t i = 0; pools != nullptr && pools->is_array() && i < pools->size(); ++i) {

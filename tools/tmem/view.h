@@ -36,6 +36,12 @@ struct ClientView {
   uint64_t pages_persistent = 0;
   uint64_t charged_bytes = 0;
   uint64_t entitled_bytes = 0;
+  // How it is connected; empty where the daemon does not say.
+  std::string transport;   // loopback, xen
+  std::string connection;  // connected, and for xen offered, taking-over, closed
+  bool evacuating = false;
+  bool can_migrate = false;
+  std::string evacuate_error;
   json counters;  // by their names in docs/control.md
   std::vector<PoolView> pools;
 

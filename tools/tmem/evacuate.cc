@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// tmem evacuate: a Xen guest brings its persistent pages home, so that it can be saved or migrated.
+#include <chrono>
+#include <thread>
+
+#include "tools/tmem/verbs.h"
+#include "tools/tmem/view.h"
+
+namespace tmem::cli {
+namespace {
+
+struct EvacuateOptions {
+  std::string client;
+  uint32_t timeout_s = 300;
+  bool cancel = false;
+};
+
+constexpr std::chrono::milliseconds kLookAgain{200};
+
+// What the daemon says of a client; nothing if it is gone. Failures are printed.
+std::optional<ClientView> look(Daemon& daemon, uint64_t number) {
+  const auto result = daemon.ask("list", {{"client", number}});
+  if (!result) return std::nullopt;
+  const std::vector<ClientView> views = views_of(result->value("clients", json::array()));
+  if (views.empty()) return std::nullopt;
+  return views.front();
+}
+
+// Empty: it is done. Else why not.
+std::string wait_until_home(Daemon& daemon, uint64_t number, uint32_t timeout_s) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(timeout_s);
+  while (true) {
+    const auto client = look(daemon, number);
+    if (!client) return "the guest or tmemd went away meanwhile";
+    if (client->can_migrate) return "";
+    if (!client->evacuate_error.empty()) return "the guest cannot: " + client->evacuate_error;
+    if (std::chrono::steady_clock::now() >= deadline)
+      return "the guest has not done it within " + std::to_string(timeout_s) + " s; " +
+             std::to_string(client->pages_persistent) + " persistent pages are left";
+    std::this_thread::sleep_for(kLookAgain);
+  }
+}
+
+int run_evacuate(const Globals& globals, const EvacuateOptions& options) {
+  Daemon daemon(globals);
+  const auto asked =
+      daemon.ask("evacuate", {{"client", options.client}, {"cancel", options.cancel}});
+  if (!asked) return daemon.exit_code();
+  if (!options.cancel) {
+    const uint64_t number = number_at(*asked, "/number");
+    const std::string problem = wait_until_home(daemon, number, options.timeout_s);
+    if (!problem.empty()) {
+      (void)daemon.try_ask("evacuate", {{"client", number}, {"cancel", true}});
+      return complain(kExitFailed, "not evacuated: " + problem);
+    }
+  }
+  return globals.as_json ? print_json(*asked) : kExitOk;
+}
+
+}  // namespace
+
+void add_evacuate(CLI::App& app, const Globals& globals, Chosen& chosen) {
+  CLI::App* const verb =
+      app.add_subcommand("evacuate", "Let a Xen guest bring its persistent pages home");
+  auto options = std::make_shared<EvacuateOptions>();
+  verb->add_option("client", options->client, "number, name or uuid")
+      ->required()
+      ->type_name("CLIENT");
+  verb->add_option("-t,--timeout", options->timeout_s, "seconds to wait for the guest")
+      ->check(CLI::Range(uint32_t{1}, uint32_t{86'400}))
+      ->capture_default_str()
+      ->type_name("SECONDS");
+  verb->add_flag("--cancel", options->cancel, "the guest may put persistent pages again");
+  verb->footer(
+      "The guest writes them to a disk of its own and puts no new ones until it is restored\n"
+      "elsewhere, or --cancel. Where it cannot, nothing changes. tmem-xl does this before xl save\n"
+      "and xl migrate.");
+  verb->callback([&globals, &chosen, options] {
+    chosen.run = [&globals, options] { return run_evacuate(globals, *options); };
+  });
+}
+
+}  // namespace tmem::cli
