@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The device-mapper target `tmem-cache DEVICE [force]`: the cache where the hook cannot be, or
+ * should not. Bios come here by right, so nothing can be missed, and while the device is suspended
+ * nothing is on its way.
+ *
+ * The file system on the mapped device is cached while the table is live: resume to suspend. Blocks
+ * are counted from the target's start. One such target a device.
+ *
+ * Context: resume runs while the device is suspended (cache_disk_publish()).
+ */
+#define pr_fmt(fmt) "tmem_cache: " fmt
+#include <linux/device-mapper.h>
+#include <linux/sched/mm.h>
+#include <linux/module.h>
+#include "cache.h"
+
+struct target {
+	struct dm_dev *lower;
+	bool force;
+	struct cache_disk *disk; /* while live and cached; else NULL */
+};
+
+static bool is_multipath(struct gendisk *gendisk)
+{
+	struct mapped_device *md = dm_get_md(disk_devt(gendisk));
+	char name[DM_NAME_LEN], uuid[DM_UUID_LEN];
+	bool multipath;
+
+	if (!md)
+		return false;
+	multipath = !dm_copy_name_and_uuid(md, name, uuid) && !strncmp(uuid, "mpath-", 6);
+	dm_put(md);
+	return multipath;
+}
+
+static const char *objection(struct gendisk *lower, bool force)
+{
+	const char *why = cache_disk_impossible(lower);
+
+	if (why || force)
+		return why;
+	if (is_multipath(lower))
+		return "it is multipath storage, which others may reach";
+	return cache_disk_not_exclusive(lower);
+}
+
+static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	struct target *target;
+	const char *why;
+	int err;
+
+	if (argc < 1 || argc > 2 || (argc == 2 && strcmp(argv[1], "force"))) {
+		ti->error = "Usage: tmem-cache DEVICE [force]";
+		return -EINVAL;
+	}
+	target = kzalloc(sizeof(*target), GFP_KERNEL);
+	if (!target)
+		return -ENOMEM;
+	target->force = argc == 2;
+	err = dm_get_device(ti, argv[0], dm_table_get_mode(ti->table), &target->lower);
+	if (err) {
+		ti->error = "The device cannot be opened";
+		kfree(target);
+		return err;
+	}
+	why = objection(target->lower->bdev->bd_disk, target->force);
+	if (why) {
+		ti->error = (char *)why;
+		dm_put_device(ti, target->lower);
+		kfree(target);
+		return -EPERM;
+	}
+	ti->private = target;
+	ti->num_flush_bios = 1;
+	ti->num_discard_bios = 1;
+	ti->num_secure_erase_bios = 1;
+	ti->num_write_zeroes_bios = 1;
+	return 0;
+}
+
+static void target_dtr(struct dm_target *ti)
+{
+	struct target *target = ti->private;
+
+	dm_put_device(ti, target->lower);
+	kfree(target);
+}
+
+static int target_map(struct dm_target *ti, struct bio *bio)
+{
+	struct target *target = ti->private;
+
+	bio_set_dev(bio, target->lower->bdev);
+	bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
+	if (!target->disk || !percpu_ref_tryget_live(&target->disk->users))
+		return DM_MAPIO_REMAPPED;
+	cache_submit(target->disk, bio);
+	return DM_MAPIO_SUBMITTED;
+}
+
+/* Allocates before the device is suspended. A device that cannot be cached works all the same. */
+static int target_preresume(struct dm_target *ti)
+{
+	struct target *target = ti->private;
+	struct gendisk *gendisk = dm_disk(dm_table_get_md(ti->table));
+	unsigned int noio = memalloc_noio_save();
+	struct cache_disk *disk = cache_disk_new(gendisk, ti->len, true, target->force);
+	int err = PTR_ERR_OR_ZERO(disk);
+
+	if (!err) {
+		err = cache_disk_publish(disk);
+		if (err) {
+			cache_disk_withdraw(disk);
+			cache_disk_free(disk);
+		} else {
+			cache_disk_set_on(disk, CACHE_STARTING);
+			target->disk = disk;
+		}
+	}
+	memalloc_noio_restore(noio);
+	if (err)
+		pr_err("%s is not cached: error %d\n", gendisk->disk_name, err);
+	return 0;
+}
+
+static void target_postsuspend(struct dm_target *ti)
+{
+	struct target *target = ti->private;
+	unsigned int noio = memalloc_noio_save();
+
+	if (target->disk) {
+		cache_disk_withdraw(target->disk);
+		cache_disk_free(target->disk);
+		target->disk = NULL;
+	}
+	memalloc_noio_restore(noio);
+}
+
+static void target_status(struct dm_target *ti, status_type_t type, unsigned int flags,
+			  char *result, unsigned int maxlen)
+{
+	struct target *target = ti->private;
+	unsigned int sz = 0;
+
+	switch (type) {
+	case STATUSTYPE_INFO:
+		DMEMIT("%s", target->disk ? "cached" : "not cached");
+		break;
+	case STATUSTYPE_TABLE:
+		DMEMIT("%s%s", target->lower->name, target->force ? " force" : "");
+		break;
+	case STATUSTYPE_IMA:
+		DMEMIT_TARGET_NAME_VERSION(ti->type);
+		DMEMIT(",device=%s;", target->lower->name);
+		break;
+	}
+}
+
+static int target_iterate(struct dm_target *ti, iterate_devices_callout_fn fn, void *data)
+{
+	struct target *target = ti->private;
+
+	return fn(ti, target->lower, 0, ti->len, data);
+}
+
+static struct target_type target_type = {
+	.name = "tmem-cache",
+	.version = { 1, 0, 0 },
+	.module = THIS_MODULE,
+	.ctr = target_ctr,
+	.dtr = target_dtr,
+	.map = target_map,
+	.preresume = target_preresume,
+	.postsuspend = target_postsuspend,
+	.status = target_status,
+	.iterate_devices = target_iterate,
+};
+
+static int __init target_init(void)
+{
+	return dm_register_target(&target_type);
+}
+
+static void __exit target_exit(void)
+{
+	dm_unregister_target(&target_type);
+}
+
+module_init(target_init);
+module_exit(target_exit);
+MODULE_DESCRIPTION("tmem: clean page cache as a device-mapper target");
+MODULE_LICENSE("GPL");
