@@ -172,6 +172,7 @@ static int connect_begin(void)
 	}
 	tmem.features = shape.credits ? TMEM_FEATURE_CREDITS : 0;
 	tmem.published_migrate = -1;
+	tmem.published_evacuating = -1;
 	tmem.published_error = NULL;
 	return xenbus_switch_state(tmem.device, XenbusStateInitialised);
 }
@@ -289,6 +290,14 @@ static void publish_migration(void)
 		tmem.published_migrate = can;
 }
 
+/* Says 1 after new puts are refused, and 0 before they are taken again. */
+static void publish_evacuating(void)
+{
+	if (tmem.evacuate != tmem.published_evacuating &&
+	    !xenbus_printf(XBT_NIL, tmem.device->nodename, "evacuating", "%d", tmem.evacuate))
+		tmem.published_evacuating = tmem.evacuate;
+}
+
 static void serve(void)
 {
 	unsigned int i;
@@ -302,10 +311,13 @@ static void serve(void)
 	epoch_follow();
 	tmem_pools_up();
 	tmem.evacuate = xenbus_read_unsigned(tmem.device->otherend, "evacuate", 0);
-	if (!tmem.evacuate)
+	if (!tmem.evacuate) {
 		WRITE_ONCE(tmem.evacuate_error, NULL);
+		publish_evacuating();
+	}
 	tmem_pools_evacuate(tmem.evacuate);
 	publish_migration();
+	publish_evacuating();
 }
 
 static void close_connection(void)

@@ -170,6 +170,7 @@ struct tmem_core {
 	bool serving;  /* the daemon said connected */
 	bool evacuate; /* what the daemon asks for */
 	int published_migrate;	    /* the value of can-migrate; -1: none */
+	int published_evacuating;   /* of evacuating: what is asked for was begun; -1: none */
 	const char *evacuate_error; /* NULL: none */
 	const char *published_error;
 

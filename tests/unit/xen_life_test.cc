@@ -408,6 +408,7 @@ TEST_CASE("xen: evacuation is asked for and taken back; what the guest says of i
   CHECK(guest.backend("evacuate") == "1");
   // What it said before is no answer.
   CHECK_FALSE(world.guests->infos()[0].can_migrate);
+  guest.set("evacuating", "1");
   guest.set("can-migrate", "0");
   guest.set("evacuate-error", "no disk\x01");
   CHECK(world.guests->infos()[0].evacuating);

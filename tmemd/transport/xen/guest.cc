@@ -229,9 +229,7 @@ void Guest::disconnect() {
   look();
 }
 
-// What the guest said before it was asked is no answer: it may have put pages since.
 void Guest::set_evacuating(bool on) {
-  if (on) world_.platform.store->remove(frontend_ + "/can-migrate");
   if (const auto done = world_.platform.store->write(backend_ + "/evacuate", on ? "1" : "0"); !done)
     return world_.options.log(title() + ": " + done.error().message);
   evacuating_ = on;
@@ -289,8 +287,10 @@ GuestInfo Guest::info() const {
   info.state = kNames.at(static_cast<size_t>(phase_));
   info.evacuating = evacuating_;
   XenStore& store = *world_.platform.store;
+  // In this order: a guest that evacuates has refused new pages before it says so.
+  const bool begun = read_number(store, frontend_ + "/evacuating").value_or(0) == 1;
   info.can_migrate =
-      read_number(store, frontend_ + "/can-migrate").value_or(evacuating_ ? 0 : 1) != 0;
+      read_number(store, frontend_ + "/can-migrate").value_or(1) != 0 && (begun || !evacuating_);
   info.evacuate_error = printable(store.read(frontend_ + "/evacuate-error").value_or(""), 200);
   if (connection_ == nullptr) return info;
   info.queues = connection_->queues();

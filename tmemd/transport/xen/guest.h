@@ -66,7 +66,7 @@ struct GuestInfo {
   uint32_t client = 0;  // the store's number; 0: none yet
   std::string state;    // offered, taking-over, connected, closed
   bool evacuating = false;
-  // What the guest says: since it was asked to evacuate, if it was; else true without a word.
+  // What the guest says; while it is asked to evacuate, only if it has begun to.
   bool can_migrate = true;
   std::string evacuate_error;  // of the guest
   uint32_t queues = 0;
