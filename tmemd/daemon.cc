@@ -143,7 +143,7 @@ Result<void> Daemon::open_control(const control::Config& config, const Clock& cl
 control::Hooks Daemon::hooks() {
   control::Hooks hooks;
   hooks.request_shutdown = [this](bool force) -> Result<void> {
-    if (!force) TMEM_CHECK(may_stop());
+    if (!force) TMEM_CHECK(begin_stop());
     stop_requested_.store(true);
     (void)eventfd_write(stop_event_.get(), 1);
     return {};
@@ -195,6 +195,13 @@ Result<void> Daemon::may_stop() const {
                   " persistent pages that exist nowhere else, so tmemd does not stop. Disconnect "
                   "these clients or let them take their pages back ('tmem list -l' shows them); "
                   "'tmem shutdown --force' or SIGQUIT stops all the same and loses the pages");
+}
+
+Result<void> Daemon::begin_stop() {
+  store_->refuse_new_pages(true);
+  auto allowed = may_stop();
+  if (!allowed) store_->refuse_new_pages(false);
+  return allowed;
 }
 
 std::string Daemon::status_line() const {

@@ -44,6 +44,9 @@ class Daemon {
   // Whether it may stop now. Errors: kConflict while connected clients hold persistent pages; the
   // message says what to do.
   Result<void> may_stop() const;
+  // The same, and from then on clients cannot put new pages, so that none is lost; on an error they
+  // can go on.
+  Result<void> begin_stop();
   // Readable once somebody asked over the control socket that the daemon ends.
   int stop_event() const { return stop_event_.get(); }
   bool stop_requested() const { return stop_requested_.load(); }

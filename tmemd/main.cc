@@ -75,6 +75,11 @@ Result<control::Config> read_config(const CommandLine& line) {
   if (!line.memory.empty()) {
     const auto bytes = parse_size_bytes(line.memory);
     if (!bytes) return fail(Errc::kMalformed, "--memory: not a size, write it as \"512M\"");
+    const uint64_t needed_bytes =
+        control::guaranteed_bytes(*config) + control::reserve_bytes(*bytes);
+    if (needed_bytes > *bytes)
+      return fail(Errc::kMalformed, "--memory: the configured guarantees and the reserve need " +
+                                        format_size(needed_bytes));
     config->store.budget_bytes = *bytes;
   }
   return config;
@@ -114,7 +119,7 @@ Result<UniqueFd> block_signals() {
 }
 
 // True: stop now.
-bool signal_stops(int number, const Daemon& daemon, spdlog::logger& log) {
+bool signal_stops(int number, Daemon& daemon, spdlog::logger& log) {
   if (number == SIGQUIT) {
     log.warn("SIGQUIT: stopping whatever clients hold");
     return true;
@@ -123,7 +128,7 @@ bool signal_stops(int number, const Daemon& daemon, spdlog::logger& log) {
     log.info("SIGHUP is ignored: the configuration is read at start only");
     return false;
   }
-  const auto allowed = daemon.may_stop();
+  const auto allowed = daemon.begin_stop();
   if (!allowed) log.warn("{}", allowed.error().message);
   return allowed.has_value();
 }

@@ -122,6 +122,12 @@ class DaemonTest(unittest.TestCase):
         self.tmem("shutdown")
         self.assertEqual(self.daemon.wait(PATIENCE_S), 0)
 
+    def test_memory_that_cannot_hold_the_guarantees_is_refused(self):
+        done = subprocess.run([TMEMD, "--config", self.root / "tmemd.toml", "--memory", "8M"],
+                              capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("--memory: the configured guarantees and the reserve need 12M", done.stderr)
+
     def test_bad_configuration_is_refused_with_its_line(self):
         bad = self.root / "bad.toml"
         bad.write_text("[pool]\nmemroy = 5\n", encoding="ascii")

@@ -111,8 +111,10 @@ TEST_CASE(
   const Page page = noise(1);
   const tmem_key key{1, 7, {1, 2, 3}};
   REQUIRE(tmem_put(client.get(), &key, page.data()) == TMEM_OK);
-  const auto refused = world.daemon->may_stop();
+  const auto refused = world.daemon->begin_stop();
   REQUIRE_FALSE(refused);
+  const tmem_key other{1, 7, {4, 5, 6}};
+  CHECK(tmem_put(client.get(), &other, page.data()) == TMEM_OK);  // it goes on
   CHECK(refused.error().code == Errc::kConflict);
   CHECK(refused.error().message.find("--force") != std::string::npos);
   world.daemon.reset();
@@ -124,6 +126,16 @@ TEST_CASE(
   CHECK(tmem_batch(client.get(), &op, 1) == -ENOTCONN);
   CHECK(op.status == -ENOTCONN);
   CHECK(connect_to(world.socket()).error == -ENOENT);
+}
+
+TEST_CASE("loopback: a daemon that is about to stop takes no page that it would lose") {
+  const DaemonWorld world;
+  const ClientPtr client = world.connect();
+  const Page page = noise(1);
+  const tmem_key key{1, 7, {1, 2, 3}};
+  REQUIRE(world.daemon->begin_stop());
+  CHECK(tmem_put(client.get(), &key, page.data()) == TMEM_FROZEN);
+  CHECK(world.daemon->may_stop());
 }
 
 TEST_CASE("loopback: a disconnected client's pages are gone and its uuid is free again") {

@@ -319,6 +319,12 @@ uint64_t reserve_bytes(uint64_t budget_bytes) {
   return std::max(4 * kMiB, budget_bytes / 50);
 }
 
+uint64_t guaranteed_bytes(const Config& config) {
+  uint64_t sum_bytes = 0;
+  for (const ClientRule& rule : config.clients) sum_bytes += rule.settings.guarantee_bytes;
+  return std::max(sum_bytes, config.defaults.guarantee_bytes);
+}
+
 bool XenConfig::admits(const store::ClientIdentity& identity) const {
   const auto has = [](const auto& list, const auto& one) {
     return std::find(list.begin(), list.end(), one) != list.end();

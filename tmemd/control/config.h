@@ -83,6 +83,9 @@ struct Config {
 // Memory that guarantees cannot have: two 2 MiB slots, or 2 % of the budget if that is more.
 uint64_t reserve_bytes(uint64_t budget_bytes);
 
+// What the configuration guarantees: to all clients it names, or to one that it does not.
+uint64_t guaranteed_bytes(const Config& config);
+
 // `file_name` stands in messages only. Errors: kMalformed.
 Result<Config> parse_config(std::string_view text, std::string_view file_name);
 

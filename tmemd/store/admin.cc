@@ -98,6 +98,12 @@ Result<void> Store::set_budget(uint64_t budget_bytes) {
   return {};
 }
 
+void Store::refuse_new_pages(bool refuse) {
+  impl_->refuses_new_pages = refuse;
+  // A put looks under its shard's lock: one that did not see the change is over now.
+  for (auto& shard : impl_->shards) const std::lock_guard lock(shard->lock);
+}
+
 uint64_t Store::evict(Worker& worker, uint64_t bytes) {
   Impl& impl = *impl_;
   const uint64_t before = impl.blocks.held_bytes();

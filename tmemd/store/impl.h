@@ -43,6 +43,7 @@ class Impl {
   std::atomic<uint32_t> next_generation{1};
   std::atomic<uint32_t> next_counter_line{0};
   std::atomic<uint64_t> evicted_pages{0};
+  std::atomic<bool> refuses_new_pages{false};  // read under a key shard's lock
   std::mutex credit_mutex;
 
   // ---- store.cc ----

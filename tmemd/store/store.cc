@@ -139,6 +139,7 @@ Attempt try_put(Impl& impl, const Put& put, const Impl::Target& t) {
   const Handle old = object != nullptr ? shard.find_page(*object, put.key.index) : 0;
   if (!put.fill) impl.contents.prefetch_twin(put.fingerprint, put.domain, t.state.kind);
   if (old == 0) {
+    if (impl.refuses_new_pages) return Attempt::kFrozen;
     if (put.client.frozen && put.payment == Payment::kNone && !TMEM_MUTATED(kFrozenAcceptsNew))
       return Attempt::kFrozen;
     if (!t.home.acquire_page(t.state.kind, put.payment, TMEM_MUTATED(kCapOffByOne) ? 1 : 0))

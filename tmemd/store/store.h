@@ -121,6 +121,9 @@ class Store {
   void authorise_shared(const SharedGrant& grant, bool allowed);
   std::vector<SharedGrant> shared_grants() const;
 
+  // True: from now on every put of a key that holds nothing is kFrozen, paid or not, and none that
+  // began before is under way when the call returns. For an orderly end.
+  void refuse_new_pages(bool refuse);
   // Errors: kNoSpace if persistent pages, guarantees and reserve do not fit the new budget, or
   // the provider has less. Shrinking evicts ephemeral pages in later maintain() calls.
   Result<void> set_budget(uint64_t budget_bytes);
