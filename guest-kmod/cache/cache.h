@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Inside of tmem_cache: clean page-cache pages, put into tmem when they are evicted, under the disk
  * block that they equal; read back when that block is read.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The device-mapper target `tmem-cache DEVICE [force]`: the cache where the hook cannot be, or
  * should not. Bios come here by right, so nothing can be missed, and while the device is suspended

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Is a disk provably this guest's alone? A cache of a disk that somebody else writes returns old
  * data, so what looks shared is refused unless its owner insists ("force"). What cannot work at all

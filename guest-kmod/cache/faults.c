@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* The fault switches of faults.h, as module parameters. */
 #include <linux/module.h>
 #include "faults.h"

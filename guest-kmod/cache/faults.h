@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Switches that break the cache on purpose, so that tests can show that they would notice. Only in
  * builds with TMEM_FAULTS=1; elsewhere each is the constant false.

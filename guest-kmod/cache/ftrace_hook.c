@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The hook: ftrace redirects submit_bio_noacct(), through which every bio passes, for disks in use.
  * Calls from this module's own text (cache_pass()) reach the original; that is why the folder is

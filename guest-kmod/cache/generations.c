@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Generations: a counter for each block, hashed; the blocks of one object stay neighbours, so that
  * a bio's blocks have different counters. Moved when a write is submitted and when it has completed.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Reads that the pool serves, in whole or in part. The read's bio itself is not submitted: what the
  * pool has is got page by page, what it has not is read by clones of the bio; when the last part is

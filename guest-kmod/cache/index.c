@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The index: one bit for each block of a disk, set while the pool is thought to hold its page, so
  * that a miss asks nobody. Exact and allocated when the disk is enabled: 32 KiB per GiB of disk.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Which pages may be put: those of regular files of ext4 (also as ext3, ext2) and xfs, on a disk
  * that is cached, whose bytes are the block's bytes.

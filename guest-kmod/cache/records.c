@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Records: what disk block a page frame's bytes equal. One u64 a frame: disk number (4 bits), block
  * (32), generation (28); 0 is none. In chunks of one memory section, made when memory comes online.

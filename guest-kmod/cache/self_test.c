@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The test that the hook must pass before a disk is cached: bios submitted as file systems do
  * must come by the hook. Nothing on the disk is changed by them:

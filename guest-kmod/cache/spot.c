@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Spot checks: of cache_spot_percent % of the hits the block is read from the disk as well. If they
  * differ and the block was not written meanwhile, the bio gets the disk's bytes and the disk's cache

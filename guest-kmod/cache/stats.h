@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* The counters of a disk: one list, from which the structure and the files in sysfs are made. */
 #ifndef TMEM_CACHE_STATS_H
 #define TMEM_CACHE_STATS_H

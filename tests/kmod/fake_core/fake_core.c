@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * tmem_core for tests without Xen: the interface of guest-kmod/core/tmem_core.h over a local store.
  * Answers come later, from a timer, as a daemon's would; they can be made slow, be lost, fail, and

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-or-later
 /* See fake_store.h. One hash table, one list by age, pages allocated at load. */
 #include <linux/hashtable.h>
 #include <linux/mm.h>

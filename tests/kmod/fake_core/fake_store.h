@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The test core's memory: pages by key, dropped by age when full. Calls under its one lock. */
 #ifndef FAKE_STORE_H
 #define FAKE_STORE_H
