@@ -15,6 +15,7 @@
 #include "core.h"
 
 #define RETRY_MS 1000
+#define OFFER_MS 3000 /* between looks at an offer that is not answered */
 
 void tmem_look(void)
 {
@@ -358,6 +359,9 @@ static void move(enum xenbus_state backend)
 			close_connection();
 		else if (!tmem.ring_count)
 			error = connect_begin();
+		else if (xenbus_read_driver_state(tmem.device->nodename) != XenbusStateInitialised)
+			close_connection(); /* our nodes were made anew, the offer is void */
+		tmem_look_later(OFFER_MS);
 		break;
 	case XenbusStateConnected:
 		if (tmem.ring_count && !tmem.serving)

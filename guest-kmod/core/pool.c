@@ -156,13 +156,23 @@ void tmem_pools_evacuate(bool on)
 	retry_waiting();
 }
 
+/* A put that is not answered yet may become a page in the pool. */
 bool tmem_pools_hold(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < TMEM_POOLS_MAX; i++)
-		if (pool_at(i) && READ_ONCE(pool_at(i)->holds))
+	for (i = 0; i < TMEM_POOLS_MAX; i++) {
+		struct tmem_pool *pool = pool_at(i);
+
+		if (!pool || !pool_persistent(pool))
+			continue;
+		if (READ_ONCE(pool->holds))
 			return true;
+		if (pool->evacuating && atomic_read(&pool->inflight)) {
+			tmem_look_later(20);
+			return true;
+		}
+	}
 	return false;
 }
 
