@@ -116,17 +116,17 @@ Result<void> Daemon::open_xen(const control::Config& config, const Clock& clock,
   }
   transport::xen::GuestOptions options;
   options.limits = {config.xen.queues_max, config.xen.ring_order_max, config.xen.slots_max};
+  options.admits = [xen = config.xen](const store::ClientIdentity& identity) {
+    return xen.admits(identity);
+  };
   options.settings_for = [config](const store::ClientIdentity& identity) {
     return config.settings_for(identity);
   };
   options.log = [log](const std::string& line) { log->line(line); };
   options.note = [log](const std::string& line) { log->line(line, LogKind::kInfo); };
   options.on_client_gone = [this] { kick_maintenance(); };
-  const auto admits = [xen = config.xen](const store::ClientIdentity& identity) {
-    return xen.admits(identity);
-  };
-  TMEM_TRY(xen_, transport::xen::XenServer::start(std::move(options), admits, *std::move(platform),
-                                                  *store_, *workers_, clock));
+  TMEM_TRY(xen_, transport::xen::XenServer::start(std::move(options), *std::move(platform), *store_,
+                                                  *workers_, clock));
   log_(LogKind::kInfo, "serving the guests of this Xen host");
   return {};
 }

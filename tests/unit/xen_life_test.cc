@@ -426,8 +426,8 @@ TEST_CASE("xen: the thread serves guests by itself and ends them when it stops")
   const SteadyClock clock;
   FakeGuest guest(world.host, 1, "web");
   {
-    auto server = XenServer::start(world.options(), world.admits, world.host.platform(),
-                                   *world.store.store, *world.workers, clock);
+    auto server = XenServer::start(world.options(), world.host.platform(), *world.store.store,
+                                   *world.workers, clock);
     REQUIRE(server);
     REQUIRE(eventually([&] { return guest.backend("state") == "2"; }));
     guest.prepare();

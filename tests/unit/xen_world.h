@@ -25,7 +25,8 @@ inline bool eventually(const std::function<bool()>& condition) {
 
 // No object of this struct moves.
 struct XenWorld {
-  explicit XenWorld(Guests::Admission admission = [](const store::ClientIdentity&) { return true; })
+  using Admission = std::function<bool(const store::ClientIdentity&)>;
+  explicit XenWorld(Admission admission = [](const store::ClientIdentity&) { return true; })
       : admits(std::move(admission)) {
     auto started = Workers::start({.threads = 2, .may_spin = false, .on_no_space = {}});
     REQUIRE(started);
@@ -40,7 +41,7 @@ struct XenWorld {
     guests.reset();
     world = std::make_unique<GuestWorld>(
         GuestWorld{options(), platform, *store.store, *workers, store.clock, {}});
-    guests = std::make_unique<Guests>(*world, admits);
+    guests = std::make_unique<Guests>(*world);
     REQUIRE(guests->begin());
     settle();
   }
@@ -51,6 +52,7 @@ struct XenWorld {
   }
   GuestOptions options() {
     GuestOptions options;
+    options.admits = admits;
     options.settings_for = [](const store::ClientIdentity&) { return store::ClientSettings{}; };
     options.log = options.note = [this](const std::string& line) { log.push_back(line); };
     return options;
@@ -113,7 +115,7 @@ struct XenWorld {
   FakeHost host;
   Platform platform = host.platform();
   store::World store;
-  Guests::Admission admits;
+  Admission admits;
   std::vector<std::string> log;
   std::unique_ptr<Workers> workers;
   std::unique_ptr<GuestWorld> world;

@@ -38,7 +38,8 @@ struct XenCounters {
 struct GuestOptions {
   Limits limits;
   uint32_t bad_requests_max = 64;
-  // What a new client is granted. Must not throw.
+  // Whether a guest may use tmem, and what a new client is granted. Must not throw.
+  std::function<bool(const store::ClientIdentity&)> admits;
   std::function<store::ClientSettings(const store::ClientIdentity&)> settings_for;
   // Told of everything that a guest causes, already as a sentence; both must limit their own rate.
   std::function<void(const std::string&)> log;   // what is wrong

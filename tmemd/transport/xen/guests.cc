@@ -35,10 +35,8 @@ std::string name_of(std::string_view text) {
 
 }  // namespace
 
-Guests::Guests(GuestWorld& world, Admission admits)
-    : world_(world),
-      admits_(std::move(admits)),
-      mailbox_event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Guests::Guests(GuestWorld& world)
+    : world_(world), mailbox_event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   world_.options.on_queue_closed = [this](DomId guest, uint64_t connection, CloseReason reason) {
     note_closed_queue({guest, connection, reason});
   };
@@ -129,7 +127,7 @@ void Guests::consider(const Domain& domain) {
   const auto name = world_.platform.store->read(domain_path(domain.id) + "/name");
   if (!name) return;
   const store::ClientIdentity identity{domain.handle, domain.id, name_of(*name)};
-  if (!admits_(identity)) {
+  if (!world_.options.admits(identity)) {
     turned_away_.insert({domain.id, domain.handle});
     return;
   }

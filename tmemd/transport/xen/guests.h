@@ -20,11 +20,8 @@ namespace tmem::transport::xen {
 // Not thread-safe, but for note_closed_queue().
 class Guests {
  public:
-  // Whether a guest may use tmem.
-  using Admission = std::function<bool(const store::ClientIdentity&)>;
-
   // `world` must outlive the object; its options.on_queue_closed is set here.
-  Guests(GuestWorld& world, Admission admits);
+  explicit Guests(GuestWorld& world);
   // Errors: when xenstore cannot be watched.
   Result<void> begin();
   // Handles what happened since the last call. True: more is waiting, call again soon.
@@ -55,7 +52,6 @@ class Guests {
   void remove_leftovers(const std::vector<Domain>& domains);
 
   GuestWorld& world_;
-  const Admission admits_;
   std::map<DomId, std::unique_ptr<Guest>> guests_;
   std::set<std::pair<DomId, Uuid>> turned_away_;
   std::set<DomId> to_look_at_;

@@ -23,18 +23,18 @@ constexpr uint64_t kSleepMaxMs = 1'000;
 
 }  // namespace
 
-XenServer::XenServer(GuestOptions options, Guests::Admission admits, Platform platform,
-                     store::Store& store, Workers& workers, const Clock& clock)
+XenServer::XenServer(GuestOptions options, Platform platform, store::Store& store, Workers& workers,
+                     const Clock& clock)
     : platform_(std::move(platform)),
       world_{std::move(options), platform_, store, workers, clock, {}},
       stop_event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      guests_(world_, std::move(admits)) {}
+      guests_(world_) {}
 
-Result<std::unique_ptr<XenServer>> XenServer::start(GuestOptions options, Guests::Admission admits,
-                                                    Platform platform, store::Store& store,
-                                                    Workers& workers, const Clock& clock) {
-  std::unique_ptr<XenServer> server(new XenServer(std::move(options), std::move(admits),
-                                                  std::move(platform), store, workers, clock));
+Result<std::unique_ptr<XenServer>> XenServer::start(GuestOptions options, Platform platform,
+                                                    store::Store& store, Workers& workers,
+                                                    const Clock& clock) {
+  std::unique_ptr<XenServer> server(
+      new XenServer(std::move(options), std::move(platform), store, workers, clock));
   if (!server->stop_event_) return fail_os("cannot create an eventfd");
   TMEM_CHECK(server->guests_.begin());
   try {

@@ -16,9 +16,9 @@ namespace tmem::transport::xen {
 class XenServer {
  public:
   // `store`, `workers` and `clock` must outlive the server. options.on_queue_closed is ignored.
-  static Result<std::unique_ptr<XenServer>> start(GuestOptions options, Guests::Admission admits,
-                                                  Platform platform, store::Store& store,
-                                                  Workers& workers, const Clock& clock);
+  static Result<std::unique_ptr<XenServer>> start(GuestOptions options, Platform platform,
+                                                  store::Store& store, Workers& workers,
+                                                  const Clock& clock);
   // Ends all connections and tells the guests.
   ~XenServer();
   XenServer(const XenServer&) = delete;
@@ -33,8 +33,8 @@ class XenServer {
   XenCounters counters() const;
 
  private:
-  XenServer(GuestOptions options, Guests::Admission admits, Platform platform, store::Store& store,
-            Workers& workers, const Clock& clock);
+  XenServer(GuestOptions options, Platform platform, store::Store& store, Workers& workers,
+            const Clock& clock);
   void loop();
   void wait(int timeout_ms) const;
   int timeout_ms() const;
