@@ -101,7 +101,7 @@ static void disk_write(struct piece *piece)
 	bio->bi_iter.bi_sector = slot_sector(piece->slot);
 	bio->bi_private = piece;
 	bio->bi_end_io = disk_write_done;
-	bio_add_page(bio, page, PAGE_SIZE, piece->held ? 0 : piece->io.offset);
+	__bio_add_page(bio, page, PAGE_SIZE, piece->held ? 0 : piece->io.offset);
 	submit_bio(bio);
 }
 
@@ -200,6 +200,6 @@ void disk_read(u32 slot, struct page *page, unsigned int offset, struct swap_req
 	bio->bi_iter.bi_sector = slot_sector(slot);
 	bio->bi_private = request;
 	bio->bi_end_io = disk_read_done;
-	bio_add_page(bio, page, PAGE_SIZE, offset);
+	__bio_add_page(bio, page, PAGE_SIZE, offset);
 	submit_bio(bio);
 }
