@@ -7,8 +7,8 @@
  * the pages that it was given.
  *
  * A request that timed out keeps its ring entry, slot and order until it is answered; only its io
- * is let go. Responses are taken by one thread at a time: the queue's interrupt thread, or the worker
- * once that thread is gone.
+ * is let go. Responses are taken by one thread at a time: the queue's interrupt thread, or the
+ * worker once that thread is gone.
  */
 #include <linux/highmem.h>
 #include "core.h"

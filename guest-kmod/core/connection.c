@@ -2,10 +2,9 @@
 /*
  * The xenbus device: when to connect, when to let go.
  *
- * One worker does it all, one step at a time, under lifecycle. Whatever happens (the backend changes
- * its state, the daemon closes a queue or shows another epoch, a response is nonsense, the guest was
- * restored) only wakes it; it looks at everything and moves. So no two steps ever overlap, and a
- * missed wake-up costs nothing but the next look.
+ * One worker does it all, one step at a time, under lifecycle. Whatever happens (the backend
+ * changes its state, the daemon closes a queue or shows another epoch, a response is nonsense, the
+ * guest was restored) only wakes it; it looks at everything and moves. So no two steps ever overlap.
  *
  * The worker allocates with GFP_NOIO and has a rescuer: swap may wait for it.
  */

@@ -33,6 +33,9 @@ static int may_post(const struct tmem_queue *queue, const struct tmem_pool *pool
 		return -ENOSPC;
 	if (!ring || pool->state == POOL_DOWN)
 		return -ENOTCONN;
+	/* Another daemon, and the worker has not seen it yet: it would refuse the old epoch. */
+	if (READ_ONCE(ring->control->store_epoch) != queue->epoch)
+		return -ENOTCONN;
 	/* A cache does not wait for a daemon that is gone or asleep. */
 	if (!pool_persistent(pool) && (queue->stalled || !READ_ONCE(ring->control->served)))
 		return -ENOTCONN;
@@ -170,7 +173,8 @@ static int take_io(struct tmem_io *io, u8 op, unsigned int flags)
 	io->held = NULL;
 	io->deadline = jiffies + msecs_to_jiffies(time_out_ms(io));
 	queue = tmem_queue_lock(io->pool->id, io->key.oid, &irq);
-	if (io->waits && !list_empty(&queue->waiting[list]))
+	/* A put does not overtake another that waits: it might be of the same key. */
+	if ((io->waits || op == TMEM_OP_PUT) && !list_empty(&queue->waiting[list]))
 		result = -EAGAIN;
 	else
 		result = post_io(queue, io, flags);
@@ -181,7 +185,7 @@ static int take_io(struct tmem_io *io, u8 op, unsigned int flags)
 		pool_count(io->pool, STAT_WAITED);
 		tmem_queue_arm(queue);
 		result = 0;
-	} else {
+	} else if (!(flags & TMEM_IO_ONLY_CREDIT)) {
 		no_room(io->pool);
 	}
 	spin_unlock_irqrestore(&queue->lock, irq);

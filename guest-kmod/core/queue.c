@@ -2,9 +2,9 @@
 /*
  * A queue over its connections: event channel, timer, slots.
  *
- * Responses are handled in a threaded interrupt handler. Its thread has real-time priority, needs no
- * memory to run (a work item may have to wait for its rescuer), and may be preempted while it copies
- * up to a ring full of pages, which a hard interrupt handler must not keep others waiting for.
+ * Responses are handled in a threaded interrupt handler. Its thread has real-time priority, needs
+ * no memory to run (a work item may have to wait for its rescuer), and may be preempted while it
+ * copies up to a ring full of pages, which a hard interrupt handler must not keep others waiting for.
  *
  * Lock: tmem_queue.lock, see core.h.
  */

@@ -66,9 +66,17 @@ static void page_put(struct page *page)
 		put_page(page);
 }
 
+/* The module goes: what is still mapped is left to the kernel's own deferred release. */
 void tmem_spare_free(void)
 {
+	struct mapped_page *entry, *next_entry;
 	struct page *page, *next;
+
+	list_for_each_entry_safe(entry, next_entry, &mapped, link) {
+		gnttab_end_foreign_access(entry->granted.ref, entry->granted.page);
+		kfree(entry);
+	}
+	INIT_LIST_HEAD(&mapped);
 
 	list_for_each_entry_safe(page, next, &spare, lru) {
 		list_del(&page->lru);

@@ -7,9 +7,9 @@
  * a module sees only "up" and "down".
  *
  * Context. tmem_put(), tmem_get(), tmem_put_and_forget(), tmem_flush_page(), tmem_flush_object(),
- * tmem_io_hold(), tmem_io_release() and tmem_pool_holds() may be called anywhere but in NMI: with interrupts off,
- * under spinlocks, in reclaim. They allocate nothing, never wait, and make at most one hypercall (an
- * event). Each copies at most one page.
+ * tmem_io_hold(), tmem_io_release() and tmem_pool_holds() may be called anywhere but in NMI: with
+ * interrupts off, under spinlocks, in reclaim. They allocate nothing, never wait, and make at most
+ * one hypercall (an event). Each copies at most one page.
  * tmem_io.done, tmem_pool_ops.dropped and .room are called without any lock of the core, in atomic
  * context (interrupts on or off): they must not sleep; they may post.
  * tmem_pool_ops.up, .down and .evacuate are called in a kernel worker, one at a time; they may
@@ -58,8 +58,9 @@ struct tmem_pool_ops {
 	/* Posts fail with -ENOTCONN (those with TMEM_IO_WAIT wait), until the next up(). */
 	void (*down)(void *ctx);
 	/*
-	 * Optional. A put or flush (TMEM_OP_*) without a tmem_io was not done: error as in tmem_io. A put:
-	 * the pool holds nothing under the key. A flush: the pool may still hold the page.
+	 * Optional. A put or flush (TMEM_OP_*) without a tmem_io was not done: error as in tmem_io.
+	 * A put: the pool holds nothing under the key (with -ENOTCONN: maybe the page that was
+	 * put). A flush: the pool may still hold the page.
 	 */
 	void (*dropped)(void *ctx, u8 op, const struct tmem_key *key, int error);
 	/* Optional. There is room again after a post returned -EAGAIN or -ENOTCONN. */
@@ -121,11 +122,12 @@ struct tmem_io {
 #define TMEM_IO_ONLY_CREDIT 4u
 
 /*
- * Take a put. The page is copied to a slot before this returns, unless it has to wait (then the page
- * is read later, until done()).
+ * Take a put. The page is copied to a slot before this returns, unless it has to wait (then the
+ * page is read later, until done()).
  * Returns 1: paid with a credit; the module may report the write as done at once, `page` is not
  * looked at any more, and until done() tmem_io_staged() is the page. If done() then reports an
- * error, the page is to be held (tmem_io_hold()) until it is safe elsewhere. A credited put has no time-out.
+ * error, the page is to be held (tmem_io_hold()) until it is safe elsewhere. A credited put has no
+ * time-out.
  * Returns 0: taken; wait for done(). Negative: not taken, done() is not called: -EAGAIN (no slot or
  * ring entry now), -ENOTCONN (pool is down), -ENOSPC (evacuating).
  */
@@ -142,8 +144,8 @@ int tmem_put_and_forget(struct tmem_pool *pool, const struct tmem_key *key, stru
 			unsigned int offset);
 
 /*
- * Flush a page, or all pages of an object. Returns 0 (posted), -EAGAIN or -ENOTCONN (not posted: the
- * pool may still hold the page). Puts leave ring entries free for flushes, but not without limit.
+ * Flush a page, or all pages of an object. Returns 0 (posted), -EAGAIN or -ENOTCONN (not posted:
+ * the pool may still hold the page). Puts leave ring entries free for flushes, but not without limit.
  */
 int tmem_flush_page(struct tmem_pool *pool, const struct tmem_key *key);
 int tmem_flush_object(struct tmem_pool *pool, const u64 oid[3]);
@@ -162,8 +164,8 @@ void tmem_io_release(struct tmem_io *io);
 struct tmem_pool *tmem_pool_open(unsigned int id, u32 flags, const struct tmem_pool_ops *ops,
 				 void *ctx);
 /*
- * Destroy the pool. The module posts nothing any more and holds no slot. Sleeps, for a bounded time;
- * after it no callback of this pool runs.
+ * Destroy the pool. The module posts nothing any more and holds no slot. Sleeps, for a bounded
+ * time; after it no callback of this pool runs.
  */
 void tmem_pool_close(struct tmem_pool *pool);
 /*

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The block device /dev/tmemswap0: bio-based, blocks of 4 KiB. A bio is cut into pages; it ends when
- * the last of them is done, with the first error.
+ * The block device /dev/tmemswap0: bio-based, blocks of 4 KiB. A bio is cut into pages; it ends
+ * when the last of them is done, with an error if one of them had one.
  *
  * Context of submit: process, may sleep in the mempools only. swap_slot_free_notify: under swap's
  * locks, interrupts off or on.

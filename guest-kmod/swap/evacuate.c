@@ -2,10 +2,10 @@
 /*
  * All pages leave the pool for the backing disk, because the guest is to be saved or migrated.
  *
- * The core refuses puts meanwhile, so that writes go to the disk. The worker reads page by page from
- * the pool, a few at a time, and writes each to its slot's place on the disk; when that is done the
- * slot's page is on the disk, and a flush is owed to the pool. A slot that is freed or written
- * meanwhile supersedes the piece that carries its old page.
+ * The core refuses puts meanwhile, so that writes go to the disk. The worker reads page by page
+ * from the pool, a few at a time, and writes each to its slot's place on the disk; when that is
+ * done the slot's page is on the disk, and a flush is owed to the pool. A slot that is freed or
+ * written meanwhile supersedes the piece that carries its old page.
  *
  * Context: process, one worker, own buffer pages (GFP_NOIO; if there is no memory it tries again).
  */

@@ -2,8 +2,8 @@
 /*
  * Pages of freed slots leave the pool, in batches.
  *
- * A free only sets the slot's pending bit: it happens under swap's locks and must not depend on room
- * in the ring. The worker posts the flushes; what finds no room is posted when the core says that
+ * A free only sets the slot's pending bit: it happens under swap's locks and must not depend on
+ * room in the ring. The worker posts the flushes; what finds no room is posted when the core says that
  * there is some. Many freed slots are written again before the worker comes to them: then the put
  * takes the bit, and no flush is sent.
  */
@@ -32,9 +32,11 @@ void flush_lost(void *ctx, u8 op, const struct tmem_key *key, int error)
 	slot_unlock(slot, flags);
 }
 
+/* There is room again. */
 void flush_kick(void)
 {
-	mod_delayed_work(swap.worker, &swap.flush_work, 0);
+	if (xchg(&swap.flush_stuck, false))
+		mod_delayed_work(swap.worker, &swap.flush_work, 0);
 }
 
 void flush_run(struct work_struct *work)
@@ -47,6 +49,7 @@ void flush_run(struct work_struct *work)
 
 		slot_lock(slot, &flags);
 		if (test_bit(slot, swap.pending)) {
+			WRITE_ONCE(swap.flush_stuck, true); /* before the core may say "room" */
 			error = tmem_flush_page(swap.pool, &key);
 			if (!error) {
 				clear_bit(slot, swap.pending);
@@ -58,4 +61,5 @@ void flush_run(struct work_struct *work)
 			return; /* .room() calls again */
 		cond_resched();
 	}
+	WRITE_ONCE(swap.flush_stuck, false);
 }

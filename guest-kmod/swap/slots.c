@@ -2,8 +2,8 @@
 /*
  * Where the page of each slot is, and the pieces that are on their way.
  *
- * A slot's state, its pending bit and its pieces change under its lock only, and a put, get or flush
- * of the slot is posted under it: so what the pool is asked follows the order of the states.
+ * A slot's state, its pending bit and its pieces change under its lock only, and a put, get or
+ * flush of the slot is posted under it: so what the pool is asked follows the order of the states.
  *
  * At most one piece of a slot is not superseded. A superseded piece stays linked while the disk
  * writes it, so that a newer page of the slot is not written past it.

@@ -109,6 +109,7 @@ struct swap_device {
 	struct list_head spills;
 	struct delayed_work spill_work;
 	struct delayed_work flush_work;
+	bool flush_stuck; /* flush_run() found no room */
 	struct delayed_work evacuate_work;
 	bool evacuating;
 	bool evacuate_failed;
