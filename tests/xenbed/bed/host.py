@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import build, packages
-from .common import BED, CACHE, ROOT, step
+from .common import BED, CACHE, ROOT, run, step
 from .image import XEN_BIN, XENSTORE, Root
 
 # Loaded by init, in its order, or by a scenario with modprobe.
@@ -47,8 +47,10 @@ def make_guest(path, image, programs, modules, overlay):
     root = Root(path)
     root.programs(*XENSTORE, "sbin/dmsetup")
     root.copy(BED / "guest/init", "init", 0o755)
+    root.copy(BED / "guest/lib.sh", "bed/lib.sh")
     for name, program in programs.items():
         root.copy(program, f"bed/{name}", 0o755)
+        run(["strip", root.path / "bed" / name], "strip")
     copy_scenarios(root, "guest.sh")
     if overlay:
         root.overlay(overlay)
@@ -70,7 +72,8 @@ def make_dom0(path, image, guest_image, programs, overlay, scripts):
         root.copy(BED / "dom0" / name, f"bed/{name}", 0o755)
     for program in programs:
         root.copy(program, f"usr/bin/{program.name}", 0o755)
-        packages.run(["strip", "-g", root.path / "usr/bin" / program.name], "strip")
+        run(["strip", "--strip-debug", root.path / "usr/bin" / program.name], "strip")
+    root.copy(ROOT / "tools/tmem-xl", "usr/bin/tmem-xl", 0o755)
     copy_scenarios(root, "dom0.sh")
     for name, text in scripts.items():
         target = root.path / name

@@ -75,7 +75,9 @@ class Root:
             for file in depends[name.replace("-", "_")]:
                 self.copy(base / file, target / file)
         for file in extra:
-            self.copy(file, target / "updates" / Path(file).name)
+            copy = target / "updates" / Path(file).name
+            self.copy(file, copy)
+            run(["strip", "--strip-debug", self.path / copy], "strip")
         for file in ("modules.builtin", "modules.order"):
             self.copy(base / file, target / file)
         run(["depmod", "-b", self.path, version], "depmod")

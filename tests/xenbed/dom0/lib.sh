@@ -15,13 +15,26 @@ check() {
   [ "$2" "$3" "$4" ] 2>/dev/null || fail "$1: $2 $3 $4 does not hold"
 }
 
-# wait_for LIMIT_S COMMAND...: until it succeeds.
+uptime_whole() { cut -d. -f1 /proc/uptime; }
+
+# Waiting. There is one CPU, and dom0 comes first: who polls fast starves the guests.
+# wait_for LIMIT_S COMMAND...: until it succeeds; tried each second.
 wait_for() {
-  _end=$(($(cut -d. -f1 /proc/uptime) + $1))
+  _end=$(($(uptime_whole) + $1))
   shift
   until "$@" >/dev/null 2>&1; do
-    [ "$(cut -d. -f1 /proc/uptime)" -lt "$_end" ] || return 1
-    sleep 0.3
+    [ "$(uptime_whole)" -lt "$_end" ] || return 1
+    sleep 1
+  done
+}
+
+# wait_node LIMIT_S NODE: until a node of xenstore exists; sleeps in a watch. The second event of a
+# watch is the first change; one between test and watch is missed, so each watch lasts some seconds.
+wait_node() {
+  _end=$(($(uptime_whole) + $1))
+  until xenstore-exists "$2"; do
+    [ "$(uptime_whole)" -lt "$_end" ] || return 1
+    timeout 5 xenstore-watch -n 2 "$2" >/dev/null 2>&1
   done
 }
 
@@ -35,7 +48,7 @@ tmemd_start() {
   mkdir -p /etc/tmemd
   [ $# -eq 0 ] || printf '%s\n' "$1" > /etc/tmemd/tmemd.toml
   setsid tmemd >> /var/log/tmemd.log 2>&1 </dev/null 3>&- &
-  wait_for 20 tmemd_answers || die "tmemd does not answer"
+  wait_for 30 tmemd_answers || die "tmemd does not answer"
 }
 
 # tmemd_stop [SIGNAL]: and waits until it is gone.
@@ -47,11 +60,17 @@ tmemd_stop() {
 no_process() { ! pidof "$1"; }
 
 # client NAME FILTER: of the client's object in `tmem list --json`, by jq.
-client() { tmem list --json | jq -r ".[] | select(.identity.name == \"$1\") | $2"; }
+client() { tmem list --json | jq -c ".[] | select(.identity.name == \"$1\") | $2"; }
 
 # ---- guests ----
 
-domid() { xl domid "$1" 2>/dev/null; }
+# domid NAME: or the number itself.
+domid() {
+  case "$1" in
+    *[!0-9]*) xl domid "$1" 2>/dev/null ;;
+    *) echo "$1" ;;
+  esac
+}
 
 # guest_create NAME pv|pvh MEMORY_MIB [LINE of xl.cfg...]: and waits until its agent is ready.
 guest_create() {
@@ -75,10 +94,17 @@ guest_boot() {
   note "guest $1 is domain $(domid "$1"), up at $(uptime_s)"
 }
 
-guest_wait() {
-  wait_for "${2:-120}" guest_ready "$1" || die "guest $1 is silent"
-}
 guest_ready() { xenstore-exists "/local/domain/$(domid "$1")/data/ready"; }
+# guest_wait NAME [LIMIT_S]
+guest_wait() {
+  _ready=/local/domain/$(domid "$1")/data/ready
+  for _ in $(seq $(((${2:-180} + 9) / 10))); do
+    wait_node 10 "$_ready" && return 0
+    guest_crashed "$1" && die "guest $1 crashed"
+  done
+  die "guest $1 is silent"
+}
+guest_crashed() { xl list "$1" | tail -n 1 | awk '{ exit $5 !~ /c/ }'; }
 
 guest_destroy() { xl destroy "$1"; }
 
@@ -97,13 +123,22 @@ guest_listens() { [ -z "$(xenstore-read "$1/cmd")" ]; }
 # guest_join NAME JOB LIMIT_S: prints its output; its exit status is the command's, 124 after LIMIT_S.
 guest_join() {
   _data=/local/domain/$(domid "$1")/data/job/$2
-  wait_for "$3" xenstore-exists "$_data/rc" || return 124
+  wait_node "$3" "$_data/rc" || return 124
   _rc=$(xenstore-read "$_data/rc")
   for _part in $(xenstore-list "$_data" | grep '^p' | sort); do
     xenstore-read "$_data/$_part"
   done | base64 -d
   xenstore-rm "$_data"
   return "$_rc"
+}
+
+# guest_report NAME JOB LIMIT_S [PREFIX]: joins; the key=value words that it says become counts with
+# PREFIX (default NAME.); a bad exit status is a failure.
+guest_report() {
+  guest_join "$1" "$2" "$3" > "/run/$1.out"
+  _status=$?
+  count_pairs "${4-$1.}" < "/run/$1.out"
+  [ $_status -eq 0 ] || fail "$1: its command ended with $_status"
 }
 
 # guest_run NAME LIMIT_S COMMAND: starts and joins.
@@ -116,7 +151,8 @@ guest_run() {
 
 # count_pairs PREFIX: each key=value of the input becomes a count; the input is shown.
 count_pairs() {
-  tee /run/pairs
+  cat > /run/pairs
+  sed "s/^/$1 /" /run/pairs
   for _pair in $(grep -o '[a-z][a-z0-9_]*=[^ ]*' /run/pairs); do
     count "$1${_pair%%=*}" "${_pair#*=}"
   done
@@ -124,7 +160,7 @@ count_pairs() {
 
 # ---- disks ----
 
-# disk NAME: the device of a disk that a scenario.toml declares.
+# disk NAME: the device of a disk that a scenario.py declares.
 disk() {
   for _serial in /sys/block/vd*/serial; do
     if [ "$(cat "$_serial")" = "$1" ]; then
@@ -153,5 +189,10 @@ show_logs() {
   for _log in /var/log/tmemd.log /var/log/xen/guest-*.log; do
     [ -s "$_log" ] && tail -n 60 "$_log" | tr -d '\r' | sed "s|^|log $(basename "$_log"): |" >&3
   done
-  { xl list; free -m; dmesg | tail -n 20; } 2>&1 | sed 's/^/log /' >&3
+  for _id in $(domains); do
+    guest_run "$_id" 15 '. /bed/lib.sh; figures "" $TMEM; figures swap_ $TMEM/swap; figures pool0_ $TMEM/pool0; figures pool1_ $TMEM/pool1
+      vmstat pswpin pswpout; dmesg | tail -n 15' 2>&1 | sed "s/^/log domain $_id: /" >&3
+  done
+  tmem list 2>&1 | sed 's/^/log /' >&3
+  { xl list; free -m; dmesg | tail -n 5; } 2>&1 | sed 's/^/log /' >&3
 }

@@ -4,10 +4,10 @@
 //
 //   hog --mib N [--seconds S | --operations N] [--seed X] [--corrupt N] [--pause-file PATH]
 //
-// Prints key=value: pages, rewritten, verified, wrong (bytes differ), lost (reading gave SIGBUS:
-// the swap device failed, the bytes are gone but nobody lied). --corrupt damages pages behind the
-// program's own back, to show that it would be noticed. --pause-file: after the fill, waits until
-// this file is gone. Exit status: 0 all intact, 1 wrong, 3 lost.
+// Prints key=value: filled (at once), then pages, rewritten, verified, wrong (bytes differ), lost
+// (reading gave SIGBUS: the swap device failed, the bytes are gone but nobody lied). --corrupt
+// damages pages behind the program's own back, to show that it would be noticed. --pause-file:
+// after the fill, waits until this file is gone. Exit status: 0 all intact, 1 wrong, 3 lost.
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -116,6 +116,8 @@ int main(int argc, char** argv) {
   uint64_t random = seed, start = now_ms();
   for (uint64_t i = 0; i < hog.pages; i++) rewrite_safely(&hog, i);
   uint64_t filled = now_ms();
+  printf("filled=%lu\n", hog.pages);
+  fflush(stdout);
   while (pause_file && access(pause_file, F_OK) == 0) usleep(200000);
   work(&hog, operations ? operations : (seconds ? UINT64_MAX : 0),
        seconds ? now_ms() + seconds * 1000 : UINT64_MAX, &random);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 SUMMARY = "Xen, dom0, tmemd and a PV guest come up; orders reach the guest"
 LIMIT_S = 120
+ORDER = 1
 
 
 def check(result):

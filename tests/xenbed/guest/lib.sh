@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Words for a scenario's guest.sh. Figures go to dom0 as key=value words of the output.
+TMEM=/sys/kernel/tmem
+
+die() { echo "$*"; exit 1; }
+
+# wait_for LIMIT_S COMMAND...: until it succeeds.
+wait_for() {
+  _end=$(($(cut -d. -f1 /proc/uptime) + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ "$(cut -d. -f1 /proc/uptime)" -lt "$_end" ] || return 1
+    sleep 0.5
+  done
+}
+
+state_is() { [ "$(cat $TMEM/state)" = "$1" ]; }
+
+# connect: loads the core and waits for tmemd.
+connect() {
+  modprobe tmem_core || die "modprobe tmem_core failed"
+  wait_for 30 state_is connected || die "not connected to tmemd: $(cat $TMEM/state)"
+}
+
+# swap_on SIZE_MIB [PARAMETER...]: swap on the pool.
+swap_on() {
+  _size=$1
+  shift
+  modprobe tmem_swap "size_mb=$_size" "$@" || die "modprobe tmem_swap failed"
+  mkswap /dev/tmemswap0 >/dev/null || die "mkswap failed"
+  swapon /dev/tmemswap0 || die "swapon failed"
+}
+
+# cache_on DISK: the cache for a disk, live.
+cache_on() {
+  modprobe tmem_cache || die "modprobe tmem_cache failed"
+  echo "$1" > $TMEM/cache/enable || die "$1 is refused: $(dmesg | tail -n 3)"
+  wait_for 20 cache_state_is "$1" on || die "$1 is not cached: $(cat $TMEM/cache/$1/reason)"
+}
+cache_state_is() { [ "$(cat "$TMEM/cache/$1/state")" = "$2" ]; }
+
+# figures PREFIX FOLDER: each file of a folder of sysfs that holds one value.
+figures() {
+  for _file in "$2"/*; do
+    [ -f "$_file" ] && echo "$1$(basename "$_file")=$(cat "$_file")"
+  done
+}
+
+# vmstat NAME...: counters of the kernel, as vm_NAME.
+vmstat() {
+  for _name; do
+    echo "vm_$_name=$(awk -v n="$_name" '$1 == n { print $2 }' /proc/vmstat)"
+  done
+}
+
+# sectors_read DISK: since the guest's start.
+sectors_read() { awk -v d="$1" '$3 == d { print $6 }' /proc/diskstats; }
+
+# kernel_complaints: what must not be in the kernel's log.
+kernel_complaints() {
+  echo "complaints=$(dmesg | grep -c -E 'BUG|WARNING|Oops|Call Trace|blocked for more')"
+}

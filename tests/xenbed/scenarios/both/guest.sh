@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Usage: guest.sh start | end
+. /bed/lib.sh
+case "$1" in
+  start)
+    modprobe ext4
+    mount -t ext4 -o noatime /dev/xvda /mnt || die "mount failed"
+    connect
+    swap_on 128
+    cache_on xvda
+    ;;
+  end)
+    swapoff /dev/tmemswap0 || die "swapoff failed"
+    umount /mnt
+    sleep 3
+    figures swap_ $TMEM/swap
+    figures cache_ $TMEM/cache/xvda
+    figures pool0_ $TMEM/pool0
+    figures pool1_ $TMEM/pool1
+    kernel_complaints
+    ;;
+esac

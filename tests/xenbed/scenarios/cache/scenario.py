@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+from bed.scenario import Disk
+
+SUMMARY = "a guest re-reads a file set larger than its page cache: from the pool, not from the disk"
+LIMIT_S = 480
+HOST_MIB = 1280
+DOM0_MIB = 640
+GATE = False
+ORDER = 20
+SET_MIB = 64
+DISKS = (Disk("cache-files", 128, "ext4", ("--mib", str(SET_MIB), "--seed", "5")),)
+
+
+def check(result):
+    for number in ("without", "pass1", "pass2", "pass3", "random", "mixed"):
+        yield result.equal(f"{number}.wrong", 0)
+        yield result.equal(f"{number}.failed", 0)
+        yield result.equal(f"{number}.read", SET_MIB * 256)
+    # Without the module, most of a second reading comes from the disk: else nothing is shown.
+    baseline = result["without.sectors"]
+    yield result.at_least("without.sectors", SET_MIB * 2048 * 0.8)
+    yield result.at_most("pass2.sectors", 0.05 * baseline)
+    yield result.at_most("pass3.sectors", 0.05 * baseline)
+    yield result.equal("g1.cache_writes_missed", 0)
+    yield result.equal("g1.cache_stale_hits", 0)
+    yield result.same("g1.pool_put_ok", "g1.dom0.counters.puts_ok")
+    yield result.same("g1.pool_get_ok", "g1.dom0.counters.hits")
+    yield result.equal("g1.complaints", 0)
+    yield result.equal("fsck", 0)

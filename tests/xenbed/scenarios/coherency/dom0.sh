@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+tmemd_start '[pool]
+memory = "128M"'
+guest_create g1 pv 160 \
+  "disk=['phy:$(disk coherency-ext4),xvda,w','phy:$(disk coherency-xfs),xvdb,w']"
+for kind in ext4 xfs; do
+  guest_report g1 "$(guest_start g1 sh /bed/scenarios/coherency/guest.sh $kind)" 220 $kind.
+done
+guest_report g1 "$(guest_start g1 '. /bed/lib.sh; kernel_complaints')" 30 end.
+client g1 . | count_json g1.dom0
+guest_destroy g1
+e2fsck -fn "$(disk coherency-ext4)" > /run/fsck 2>&1
+count ext4.fsck $?
+xfs_repair -n "$(disk coherency-xfs)" > /run/fsck 2>&1
+count xfs.fsck $?

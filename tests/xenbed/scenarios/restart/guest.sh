@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Usage: guest.sh start | hog | again | end
+. /bed/lib.sh
+case "$1" in
+  start)
+    connect
+    swap_on 128
+    ;;
+  hog)
+    touch /run/pause
+    hog --mib 52 --seed 21 --pause-file /run/pause > /run/hog
+    status=$?
+    cat /run/hog
+    figures swap_ $TMEM/swap
+    exit $status
+    ;;
+  again)
+    hog --mib 52 --seed 22
+    status=$?
+    figures swap_ $TMEM/swap
+    exit $status
+    ;;
+  end)
+    figures "" $TMEM
+    kernel_complaints
+    ;;
+esac
