@@ -7,6 +7,7 @@
  *   generations.c  a counter per (hashed) block, moved by every write
  *   index.c        which blocks are in the pool; put, get and invalidate, each in one locked step
  *   evict.c        tracepoints: eviction puts; dirtying and freeing end a record
+ *   stage.c        puts that wait for room
  *   pages.c        which pages may be put
  *   bio.c          reads and writes on their way to the disk and back
  *   hit.c, spot.c  reads served by the pool; their comparison with the disk
@@ -119,6 +120,7 @@ extern struct workqueue_struct *cache_queue; /* WQ_MEM_RECLAIM; its works wait f
 extern struct workqueue_struct *cache_submit_queue; /* deferred writes: may wait for ios */
 extern unsigned int cache_spot_percent;
 extern unsigned int cache_folio_pages;
+extern unsigned int cache_stage_pages;
 extern unsigned int cache_index_limit_kib;
 
 /* records.c */
@@ -145,11 +147,17 @@ int cache_index_init(struct cache_disk *disk, sector_t sectors);
 void cache_index_free(struct cache_disk *disk);
 bool cache_index_any(const struct cache_disk *disk, u64 block, u32 count);
 bool cache_index_has(const struct cache_disk *disk, u64 block);
-void cache_index_put(struct cache_disk *disk, u64 record, struct page *page);
+int cache_index_put(struct cache_disk *disk, u64 record, struct page *page);
 bool cache_index_get(struct cache_disk *disk, u64 block, struct cache_get *get);
 void cache_index_invalidate(struct cache_disk *disk, u64 block, u32 count);
 void cache_index_clear(struct cache_disk *disk, const struct tmem_key *key);
 void cache_index_forget(struct cache_disk *disk);
+
+/* stage.c */
+int cache_stage_init(void);
+void cache_stage_exit(void);
+bool cache_stage_put(u64 record, struct page *page);
+void cache_stage_run(void);
 
 /* evict.c */
 int cache_probes_find(void);

@@ -18,6 +18,16 @@
 #include <linux/tracepoint.h>
 #include "cache.h"
 
+static void put(struct cache_disk *disk, u64 record, struct page *page)
+{
+	int err = cache_index_put(disk, record, page);
+
+	if (err == -EAGAIN && cache_stage_put(record, page))
+		cache_count(disk, puts_staged, 1);
+	else if (err)
+		cache_count(disk, puts_no_room, 1);
+}
+
 static void put_folio(struct cache_disk *disk, struct folio *folio)
 {
 	unsigned long pages = folio_nr_pages(folio), i, puts = 0;
@@ -28,7 +38,7 @@ static void put_folio(struct cache_disk *disk, struct folio *folio)
 		if (cache_record_number(record) != disk->number)
 			continue;
 		if (puts++ < READ_ONCE(cache_folio_pages))
-			cache_index_put(disk, record, folio_page(folio, i));
+			put(disk, record, folio_page(folio, i));
 		else
 			cache_count(disk, puts_over_limit, 1);
 	}

@@ -56,26 +56,29 @@ bool cache_index_any(const struct cache_disk *disk, u64 block, u32 count)
 	return block < end && find_next_bit(disk->present, end, block) < end;
 }
 
-/* Interrupts are off and the mapping is locked. */
-void cache_index_put(struct cache_disk *disk, u64 record, struct page *page)
+/* 0: put, or not to be put any more. -EAGAIN: no room now; -ENOTCONN: no pool. */
+int cache_index_put(struct cache_disk *disk, u64 record, struct page *page)
 {
 	u64 block = cache_record_block(record);
 	struct tmem_key key = key_of(disk, block);
 	unsigned long flags;
+	int err = 0;
 
 	if (block >= disk->blocks)
-		return;
+		return 0;
 	spin_lock_irqsave(lock_of(disk, block), flags);
 	if (READ_ONCE(disk->state) != CACHE_ON ||
 	    (!cache_generation_is(disk, record) && !cache_fault(no_generation))) {
 		cache_count(disk, puts_stale, 1);
-	} else if (tmem_put_and_forget(cache_pool, &key, page, 0)) {
-		cache_count(disk, puts_no_room, 1);
 	} else {
-		__set_bit(block, disk->present);
-		cache_count(disk, puts, 1);
+		err = tmem_put_and_forget(cache_pool, &key, page, 0);
+		if (!err) {
+			__set_bit(block, disk->present);
+			cache_count(disk, puts, 1);
+		}
 	}
 	spin_unlock_irqrestore(lock_of(disk, block), flags);
+	return err;
 }
 
 /* A get takes the page out of the pool, so its bit goes with the post. False: not posted. */

@@ -27,6 +27,10 @@ unsigned int cache_index_limit_kib = 65536;
 module_param_named(index_limit_kib, cache_index_limit_kib, uint, 0644);
 MODULE_PARM_DESC(index_limit_kib, "refuse disks whose index is larger; 32 KiB per GiB of disk (65536)");
 
+unsigned int cache_stage_pages;
+module_param_named(stage_pages, cache_stage_pages, uint, 0444);
+MODULE_PARM_DESC(stage_pages, "evicted pages that can wait for room (0: 1/128 of memory, 64 .. 1024)");
+
 static char *disks = "";
 module_param(disks, charp, 0444);
 MODULE_PARM_DESC(disks, "disks to cache from the start, as in sysfs: NAME[:force],...");
@@ -58,10 +62,17 @@ static void pool_dropped(void *ctx, u8 op, const struct tmem_key *key, int error
 	percpu_ref_put(&disk->users);
 }
 
+/* Atomic. */
+static void pool_room(void *ctx)
+{
+	cache_stage_run();
+}
+
 static const struct tmem_pool_ops pool_ops = {
 	.up = pool_up,
 	.down = pool_down,
 	.dropped = pool_dropped,
+	.room = pool_room,
 };
 
 static int resumed(struct notifier_block *self, unsigned long event, void *data)
@@ -134,6 +145,7 @@ static const struct {
 	{ cache_bio_init, cache_bio_exit },
 	{ cache_hit_init, cache_hit_exit },
 	{ cache_spot_init, cache_spot_exit },
+	{ cache_stage_init, cache_stage_exit },
 	{ open_pool, close_pool },
 	{ cache_sysfs_init, cache_sysfs_exit },
 	{ watch_sleep, unwatch_sleep },

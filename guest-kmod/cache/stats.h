@@ -8,6 +8,7 @@
 #define CACHE_COUNTERS(X)                                                                          \
 	/* Evictions, in pages. */                                                                 \
 	X(puts)			 /* posted to the pool */                                          \
+	X(puts_staged)		 /* waited for room in the guest before they were posted */        \
 	X(puts_stale)		 /* not put: the block was written since */                        \
 	X(puts_no_room)		 /* not put: no slot or ring entry, or no connection */            \
 	X(puts_refused)		 /* posted, but the pool did not take it */                        \

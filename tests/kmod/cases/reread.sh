@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A file set larger than the page cache, on ext4 and xfs: passes 2 and 3 read nothing from the disk.
 # MEMORY 512
-core_options="pages=40960 put_slots=512 delay_us=100"
+core_options="pages=40960 put_slots=96 delay_us=100"
 load disks=vda,vdb
 pass() { # DISK FOLDER NAME ORDER
   before=$(sectors_read "$1")

@@ -62,7 +62,7 @@ static void *slots[RING];
 static LIST_HEAD(waiting); /* gets without a slot */
 static struct tmem_pool *the_pool;
 static struct hrtimer timer;
-static bool armed; /* fake_lock */
+static bool armed, wants_room; /* fake_lock */
 static DEFINE_MUTEX(lifecycle);
 struct kobject *tmem_kobj;
 EXPORT_SYMBOL_GPL(tmem_kobj);
@@ -171,7 +171,7 @@ static void admit_waiting(void)
 static enum hrtimer_restart run_posts(struct hrtimer *unused)
 {
 	unsigned long flags;
-	bool more;
+	bool more, wanted;
 
 	spin_lock_irqsave(&fake_lock, flags);
 	while (tail != head) {
@@ -191,6 +191,13 @@ static enum hrtimer_restart run_posts(struct hrtimer *unused)
 		tail++;
 	}
 	admit_waiting();
+	wanted = wants_room && the_pool;
+	wants_room = false;
+	if (wanted && the_pool->ops->room) {
+		spin_unlock_irqrestore(&fake_lock, flags);
+		the_pool->ops->room(the_pool->ctx);
+		spin_lock_irqsave(&fake_lock, flags);
+	}
 	more = tail != head;
 	if (more)
 		hrtimer_forward_now(&timer, delay());
@@ -215,6 +222,7 @@ int tmem_put_and_forget(struct tmem_pool *pool, const struct tmem_key *key, stru
 			puts_waiting++;
 			err = 0;
 		}
+		wants_room |= err != 0;
 	}
 	spin_unlock_irqrestore(&fake_lock, flags);
 	return err;
