@@ -20,8 +20,7 @@ class FakeGuest {
 
   FakeGuest(FakeHost& host, uint16_t id, const std::string& name, uint32_t queues = 2)
       : host_(host), id_(id), uuid_(store::uuid_of(static_cast<uint8_t>(id))), queues_(queues) {
-    FakeHost::Memory& memory = host_.memory(id_);
-    memory = {};
+    FakeHost::Memory& memory = host_.new_memory(id_);
     memory.fd = UniqueFd(memfd_create("guest", MFD_CLOEXEC));
     REQUIRE(ftruncate(memory.fd.get(), static_cast<off_t>(bytes())) == 0);
     auto mapped = Mapping::shared(memory.fd.get(), bytes());
@@ -37,7 +36,6 @@ class FakeGuest {
     std::memset(memory_.bytes().data(), 0, memory_.bytes().size());
     FakeHost::Memory& memory = host_.memory(id_);
     memory.grants.clear();
-    memory.ports.clear();
     generation_ += 10'000;
     for (uint32_t page = 0; page < pages; ++page) memory.grants[ref(page)] = {page, true};
     set("version", "1");

@@ -101,6 +101,12 @@ class FakeHost {
     const std::lock_guard lock(mutex_);
     return domains_;
   }
+  // Of a new domain; what an older one with this number had stays, as the daemon may still use it.
+  Memory& new_memory(uint16_t id) {
+    const std::lock_guard lock(mutex_);
+    old_memories_.push_back(std::move(memories_[id]));
+    return memories_[id] = {};
+  }
   Memory& memory(uint16_t id) {
     const std::lock_guard lock(mutex_);
     return memories_[id];
@@ -124,6 +130,13 @@ class FakeHost {
   uint64_t daemon_events(uint16_t id, uint32_t number) {
     const std::lock_guard lock(mutex_);
     return memories_[id].ports[number].daemon_events;
+  }
+  // 0: not granted; 1: to be read; 2: to be written.
+  void set_grant(uint16_t id, uint32_t page, unsigned access) {
+    const std::lock_guard lock(mutex_);
+    auto& grants = memories_[id].grants;
+    grants.erase(page);
+    if (access != 0) grants[page] = {page, access == 2};
   }
   void set_busy(uint16_t id, uint32_t number, bool busy) {
     const std::lock_guard lock(mutex_);
@@ -180,6 +193,7 @@ class FakeHost {
   UniqueFd event_fd_{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::vector<Domain> domains_;
   std::map<uint16_t, Memory> memories_;
+  std::deque<Memory> old_memories_;
   std::atomic<size_t> mapped_{0};
   std::atomic<size_t> bound_{0};
 };

@@ -380,6 +380,18 @@ TEST_CASE("xen: a daemon that died while a guest was connecting, closing or gone
   }
 }
 
+TEST_CASE("xen: a guest that may not use tmem any more is told, and its nodes go with it") {
+  Orphan orphan;
+  orphan.world.admits = [](const store::ClientIdentity&) { return false; };
+  orphan.world.start();
+  CHECK(orphan.guest.backend("state") == "6");
+  CHECK(orphan.world.guests->infos().empty());
+  CHECK(orphan.world.holds_nothing());
+  orphan.world.host.destroy_domain(1);
+  orphan.world.settle();
+  CHECK_FALSE(orphan.world.host.exists_below(backend_folder(DomId{1})));
+}
+
 TEST_CASE("xen: an administrator ends a connection; the guest comes back as another client") {
   XenWorld world;
   FakeGuest guest(world.host, 1, "web");

@@ -46,20 +46,30 @@ Result<void> Guests::begin() {
   if (!mailbox_event_) return fail_os("cannot create an eventfd");
   TMEM_CHECK(world_.platform.store->watch(kIntroduced, kDomainToken));
   TMEM_CHECK(world_.platform.store->watch(kReleased, kDomainToken));
-  TMEM_TRY(const std::vector<Domain> domains, world_.platform.domains->list());
-  remove_leftovers(domains);
   return {};
 }
 
-// Nodes of domains that died while no daemon ran.
+// Nodes of domains that died while no daemon looked, or none that served them.
 void Guests::remove_leftovers(const std::vector<Domain>& domains) {
-  for (const std::string& name : world_.platform.store->list(kBackendRoot)) {
-    const auto number = parse_number(name, UINT16_MAX);
-    const bool lives = number && std::any_of(domains.begin(), domains.end(), [&](const Domain& d) {
-                         return static_cast<uint64_t>(d.id) == *number && !d.dying;
-                       });
-    if (!lives) world_.platform.store->remove(std::string(kBackendRoot) + "/" + name);
+  for (const char* const root : {kBackendRoot, kErrorRoot}) {
+    for (const std::string& name : world_.platform.store->list(root)) {
+      const auto number = parse_number(name, UINT16_MAX);
+      const auto is_it = [&](const Domain& domain) {
+        return number && static_cast<uint64_t>(domain.id) == *number && !domain.dying;
+      };
+      if (std::none_of(domains.begin(), domains.end(), is_it))
+        world_.platform.store->remove(std::string(root) + "/" + name);
+    }
   }
+}
+
+// It may not use tmem; an earlier daemon may have let it.
+void Guests::turn_away(const Domain& domain) {
+  turned_away_.insert({domain.id, domain.handle});
+  const std::string state = backend_path(domain.id) + "/state";
+  if (!world_.platform.store->read(state)) return;
+  for (const BusState closing : {BusState::kClosing, BusState::kClosed})
+    (void)world_.platform.store->write(state, std::to_string(static_cast<uint32_t>(closing)));
 }
 
 bool Guests::handle() {
@@ -97,6 +107,7 @@ void Guests::scan() {
   }
   scan_failed_ = false;
   bury_dead(*domains);
+  remove_leftovers(*domains);
   for (const Domain& domain : *domains)
     if (!domain.dying) consider(domain);
 }
@@ -127,10 +138,7 @@ void Guests::consider(const Domain& domain) {
   const auto name = world_.platform.store->read(domain_path(domain.id) + "/name");
   if (!name) return;
   const store::ClientIdentity identity{domain.handle, domain.id, name_of(*name)};
-  if (!world_.options.admits(identity)) {
-    turned_away_.insert({domain.id, domain.handle});
-    return;
-  }
+  if (!world_.options.admits(identity)) return turn_away(domain);
   const auto [place, added] = guests_.emplace(domain.id, std::make_unique<Guest>(world_, identity));
   const auto watched =
       world_.platform.store->watch(frontend_path(domain.id) + "/state", token_of(domain.id));

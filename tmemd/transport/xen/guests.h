@@ -49,6 +49,7 @@ class Guests {
   void scan();
   void bury_dead(const std::vector<Domain>& domains);
   void consider(const Domain& domain);
+  void turn_away(const Domain& domain);
   void remove_leftovers(const std::vector<Domain>& domains);
 
   GuestWorld& world_;

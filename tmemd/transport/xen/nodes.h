@@ -9,6 +9,7 @@ namespace tmem::transport::xen {
 
 inline constexpr DomId kOurDomain{0};
 inline constexpr const char* kBackendRoot = "/local/domain/0/backend/tmem";
+inline constexpr const char* kErrorRoot = "/local/domain/0/error/backend/tmem";
 
 // xenbus's states, the same for both ends.
 enum class BusState : uint32_t {
@@ -37,7 +38,7 @@ inline std::string backend_path(DomId guest) {
   return backend_folder(guest) + "/0";
 }
 inline std::string error_folder(DomId guest) {
-  return "/local/domain/0/error/backend/tmem/" + number_of(guest);
+  return std::string(kErrorRoot) + "/" + number_of(guest);
 }
 
 }  // namespace tmem::transport::xen
