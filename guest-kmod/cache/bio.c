@@ -191,11 +191,17 @@ static void cache_io_end(struct bio *bio)
 		queue_work(cache_queue, &large_work);
 }
 
-/* Is this bio on its way already, and comes by again (split, or punted by a rescuer)? */
-bool cache_owns(struct bio *bio)
+/*
+ * The disk for which this bio is on its way already; it comes by again when it was split, or punted
+ * by a rescuer. A bio of a target may be a hooked disk's as well, one after the other.
+ */
+const struct cache_disk *cache_owner(const struct bio *bio)
 {
-	return bio->bi_end_io == cache_io_end || bio->bi_end_io == cache_part_end ||
-	       bio->bi_end_io == cache_spot_end;
+	if (bio->bi_end_io == cache_io_end || bio->bi_end_io == cache_part_end)
+		return ((const struct cache_io *)bio->bi_private)->disk;
+	if (bio->bi_end_io == cache_spot_end)
+		return ((const struct cache_get *)bio->bi_private)->parent->disk;
+	return NULL;
 }
 
 static void submit_watched(struct cache_io *io)
@@ -206,7 +212,7 @@ static void submit_watched(struct cache_io *io)
 	io->private = bio->bi_private;
 	bio->bi_private = io;
 	bio->bi_end_io = cache_io_end;
-	cache_pass(bio);
+	io->disk->pass(bio);
 }
 
 static void submit_write(struct cache_io *io)
@@ -250,13 +256,21 @@ void cache_run_deferred(struct work_struct *work)
 		submit_write(io_new(disk, bio, GFP_NOIO));
 }
 
+/* Untouched, so that it holds no user either. */
+static void pass(struct cache_disk *disk, struct bio *bio)
+{
+	void (*submit)(struct bio *bio) = disk->pass;
+
+	percpu_ref_put(&disk->users);
+	submit(bio);
+}
+
 static void read_bio(struct cache_disk *disk, struct bio *bio)
 {
 	struct cache_io *io = io_new(disk, bio, GFP_NOWAIT);
 
 	if (!io) {
-		percpu_ref_put(&disk->users);
-		cache_pass(bio);
+		pass(disk, bio);
 		return;
 	}
 	/* Before anything is asked: a write after this voids the records. */
@@ -300,8 +314,7 @@ void cache_submit(struct cache_disk *disk, struct bio *bio)
 		}
 		cache_count(disk, reads_other, 1);
 	}
-	percpu_ref_put(&disk->users);
-	cache_pass(bio);
+	pass(disk, bio);
 }
 EXPORT_SYMBOL_GPL(cache_submit);
 

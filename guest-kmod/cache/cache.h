@@ -61,6 +61,7 @@ struct cache_disk {
 	unsigned int number; /* in records; 1 .. 15 */
 	u64 id;		     /* in keys; id % CACHE_NUMBERS is the number, never used again */
 	bool is_target;	     /* comes by device mapper, not by the hook */
+	void (*pass)(struct bio *bio); /* on to the device: past the hook, or below the target */
 	bool forced;
 	struct gendisk *gendisk; /* whose file systems are cached; a reference, unless a target's */
 	int state;		 /* enum cache_state, by cmpxchg */
@@ -172,7 +173,7 @@ extern atomic_long_t cache_btrfs_evictions;
 int cache_bio_init(void);
 void cache_bio_exit(void);
 void cache_submit(struct cache_disk *disk, struct bio *bio);
-bool cache_owns(struct bio *bio);
+const struct cache_disk *cache_owner(const struct bio *bio);
 void cache_io_finish(struct cache_io *io);
 void cache_run_deferred(struct work_struct *work);
 u64 cache_sector(const struct cache_disk *disk, struct bio *bio);
@@ -201,8 +202,8 @@ extern struct mutex cache_mutex;
 struct cache_disk *cache_disk_of(const struct gendisk *gendisk); /* for RCU readers */
 struct cache_disk *cache_disk_get(const struct gendisk *gendisk); /* a user; hooked disks only */
 struct cache_disk *cache_disk_get_numbered(unsigned int number);  /* a user */
-struct cache_disk *cache_disk_new(struct gendisk *gendisk, sector_t sectors, bool is_target,
-				  bool forced);
+struct cache_disk *cache_disk_new(struct gendisk *gendisk, sector_t sectors,
+				  void (*pass)(struct bio *bio), bool forced);
 int cache_disk_publish(struct cache_disk *disk);
 void cache_disk_withdraw(struct cache_disk *disk);
 void cache_disk_free(struct cache_disk *disk);

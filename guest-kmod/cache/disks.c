@@ -179,10 +179,12 @@ static void unused(struct percpu_ref *users)
 	complete(&container_of(users, struct cache_disk, users)->unused);
 }
 
-static void init(struct cache_disk *disk, struct gendisk *gendisk, bool is_target, bool forced)
+static void init(struct cache_disk *disk, struct gendisk *gendisk, void (*pass)(struct bio *bio),
+		 bool forced)
 {
 	disk->gendisk = gendisk;
-	disk->is_target = is_target;
+	disk->pass = pass;
+	disk->is_target = pass != cache_pass;
 	disk->forced = forced;
 	disk->state = CACHE_STARTING;
 	init_completion(&disk->unused);
@@ -208,15 +210,15 @@ static int take_number(struct cache_disk *disk)
 }
 
 /* Not yet published. `sectors` may be cached. The caller keeps gendisk until cache_disk_free(). */
-struct cache_disk *cache_disk_new(struct gendisk *gendisk, sector_t sectors, bool is_target,
-				  bool forced)
+struct cache_disk *cache_disk_new(struct gendisk *gendisk, sector_t sectors,
+				  void (*pass)(struct bio *bio), bool forced)
 {
 	struct cache_disk *disk = kzalloc(sizeof(*disk), GFP_KERNEL);
 	int err;
 
 	if (!disk)
 		return ERR_PTR(-ENOMEM);
-	init(disk, gendisk, is_target, forced);
+	init(disk, gendisk, pass, forced);
 	err = cache_index_init(disk, sectors);
 	if (err)
 		goto free_disk;

@@ -21,15 +21,14 @@ noinline void cache_pass(struct bio *bio)
 {
 	submit_bio_noacct(bio);
 }
-EXPORT_SYMBOL_GPL(cache_pass);
 
 static void hooked_submit(struct bio *bio)
 {
-	struct cache_disk *disk = NULL;
+	struct cache_disk *disk = cache_disk_get(bio->bi_bdev->bd_disk);
 
-	if (!cache_owns(bio))
-		disk = cache_disk_get(bio->bi_bdev->bd_disk);
-	if (!disk) {
+	if (!disk || unlikely(cache_owner(bio) == disk)) {
+		if (disk)
+			percpu_ref_put(&disk->users);
 		cache_pass(bio);
 		return;
 	}
@@ -83,7 +82,7 @@ void cache_probe_queue(void *data, struct bio *bio)
 	if (!op_is_write(bio_op(bio)) || !bio_sectors(bio) || READ_ONCE(disk->state) == CACHE_OFF)
 		return;
 	cache_count(disk, writes_traced, 1);
-	if (likely(cache_owns(bio)))
+	if (likely(cache_owner(bio) == disk))
 		return;
 	sector = cache_sector(disk, bio);
 	cache_index_invalidate(disk, sector / CACHE_BLOCK_SECTORS,

@@ -45,7 +45,7 @@ static void read_part(struct cache_io *io, u32 at, u32 count)
 	bio_trim(bio, at * CACHE_BLOCK_SECTORS, count * CACHE_BLOCK_SECTORS);
 	bio->bi_end_io = cache_part_end;
 	bio->bi_private = io;
-	cache_pass(bio);
+	io->disk->pass(bio);
 }
 
 void cache_get_finish(struct cache_get *get, blk_status_t status)

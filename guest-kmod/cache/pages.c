@@ -45,6 +45,7 @@ static bool verdict_on(const struct address_space_operations *ops, bool xfs)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(verdicts); i++) {
+		/* The verdict is read after the table's address. */
 		const struct address_space_operations *seen = smp_load_acquire(&verdicts[i].ops);
 
 		if (seen == ops)
@@ -58,6 +59,7 @@ static bool verdict_on(const struct address_space_operations *ops, bool xfs)
 		;
 	if (i < ARRAY_SIZE(verdicts)) {
 		verdicts[i].cacheable = cacheable;
+		/* The verdict is out before the address. */
 		smp_store_release(&verdicts[i].ops, ops);
 	}
 	spin_unlock_irqrestore(&verdicts_lock, flags);

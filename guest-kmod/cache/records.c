@@ -14,7 +14,8 @@
 #include "cache.h"
 
 #define CHUNK_FRAMES PAGES_PER_SECTION
-#define FRAMES_MIN (1ull << (40 - PAGE_SHIFT)) /* room for memory that comes later: 1 TiB, or four times today's */
+/* Room for memory that comes later: 1 TiB, or four times what there is. */
+#define FRAMES_MIN (1ull << (40 - PAGE_SHIFT))
 
 static u64 **chunks;
 static unsigned long chunk_count;
@@ -22,6 +23,7 @@ static unsigned long chunk_count;
 static u64 *record_of(unsigned long pfn)
 {
 	unsigned long at = pfn / CHUNK_FRAMES;
+	/* The chunk's zeroes are read after its address. */
 	u64 *chunk = at < chunk_count ? smp_load_acquire(&chunks[at]) : NULL;
 
 	return chunk ? &chunk[pfn % CHUNK_FRAMES] : NULL;
@@ -64,6 +66,7 @@ static void cover(unsigned long pfn, unsigned long end)
 		chunk = vzalloc(CHUNK_FRAMES * sizeof(u64));
 		if (!chunk)
 			pr_warn_once("no memory for records; some pages will not be cached\n");
+		/* Its zeroes are out before its address. */
 		smp_store_release(&chunks[at], chunk);
 	}
 }

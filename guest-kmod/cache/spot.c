@@ -47,7 +47,7 @@ static void read_disk(struct cache_get *get)
 	__bio_add_page(bio, get->copy, PAGE_SIZE, 0);
 	bio->bi_end_io = cache_spot_end;
 	bio->bi_private = get;
-	cache_pass(bio);
+	get->parent->disk->pass(bio);
 }
 
 /*
