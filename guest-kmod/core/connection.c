@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The xenbus device: when to connect, when to let go.
  *
@@ -36,7 +36,7 @@ void tmem_break(const char *why)
 	tmem_look();
 }
 
-static void rings_free(void)
+void tmem_rings_free(void)
 {
 	unsigned int i;
 
@@ -69,112 +69,7 @@ void tmem_disconnect(void)
 			core_count(CORE_ABANDONED);
 		tmem_queue_abandon(&tmem.queues[i]);
 	}
-	rings_free();
-}
-
-struct shape {
-	u32 queues, order, slots;
-	bool credits;
-};
-
-static int shape_choose(struct shape *shape)
-{
-	const char *backend = tmem.device->otherend;
-	u32 low = xenbus_read_unsigned(backend, "version-min", 0);
-	u32 high = xenbus_read_unsigned(backend, "version-max", 0);
-
-	if (low > TMEM_ABI_VERSION || high < TMEM_ABI_VERSION)
-		return -EPROTONOSUPPORT;
-	shape->queues = min3(xenbus_read_unsigned(backend, "max-queues", 1),
-			     tmem_queues_wanted ? tmem_queues_wanted : num_online_cpus(),
-			     (unsigned int)TMEM_QUEUES_MAX);
-	shape->order = min(xenbus_read_unsigned(backend, "max-ring-order", 1), tmem_ring_order);
-	shape->slots = min3(xenbus_read_unsigned(backend, "max-slots", TMEM_SLOTS_MIN), tmem_slots,
-			    (unsigned int)(TMEM_PAGE_BYTES / sizeof(u32)));
-	shape->credits = xenbus_read_unsigned(backend, "feature-credits", 0);
-	shape->order = clamp_t(u32, shape->order, TMEM_RING_ORDER_MIN, TMEM_RING_ORDER_MAX);
-	if (!shape->queues || shape->slots < TMEM_SLOTS_MIN)
-		return -EINVAL;
-	return 0;
-}
-
-static int publish_queue(struct xenbus_transaction t, unsigned int number)
-{
-	const struct tmem_ring *ring = tmem.rings[number];
-	char path[64], key[24];
-	int error = 0;
-	u32 i;
-
-	snprintf(path, sizeof(path), "%s/queue-%u", tmem.device->nodename, number);
-	for (i = 0; !error && i < 1u << ring->order; i++) {
-		snprintf(key, sizeof(key), "ring-ref-%u", i);
-		error = xenbus_printf(t, path, key, "%u", ring->pages[i].ref);
-	}
-	error = error ?: xenbus_printf(t, path, "slot-directory", "%u",
-				       ring->pages[ring->page_count - 1].ref);
-	return error ?: xenbus_printf(t, path, "event-channel", "%u", ring->port);
-}
-
-static int publish(const struct shape *shape)
-{
-	const char *node = tmem.device->nodename;
-	struct xenbus_transaction t;
-	unsigned int i;
-	int error;
-
-	do {
-		error = xenbus_transaction_start(&t);
-		if (error)
-			return error;
-		error = xenbus_printf(t, node, "version", "%u", TMEM_ABI_VERSION);
-		error = error ?: xenbus_printf(t, node, "num-queues", "%u", shape->queues);
-		error = error ?: xenbus_printf(t, node, "ring-order", "%u", shape->order);
-		error = error ?: xenbus_printf(t, node, "num-slots", "%u", shape->slots);
-		error = error ?: xenbus_printf(t, node, "feature-credits", "%u", shape->credits);
-		for (i = 0; !error && i < shape->queues; i++)
-			error = publish_queue(t, i);
-		if (error) {
-			xenbus_transaction_end(t, 1);
-			return error;
-		}
-		error = xenbus_transaction_end(t, 0);
-	} while (error == -EAGAIN);
-	return error;
-}
-
-/* Offer rings to the backend. */
-static int connect_begin(void)
-{
-	struct shape shape;
-	unsigned int i;
-	int error;
-
-	error = shape_choose(&shape);
-	if (error)
-		return error;
-	for (i = 0; i < shape.queues; i++) {
-		struct tmem_ring *ring;
-
-		ring = tmem_ring_create(tmem.device, shape.order, shape.slots);
-		if (IS_ERR(ring)) {
-			error = PTR_ERR(ring);
-			break;
-		}
-		tmem.rings[tmem.ring_count++] = ring;
-		error = tmem_queue_bind(&tmem.queues[i], ring);
-		if (error)
-			break;
-	}
-	error = error ?: publish(&shape);
-	if (error) {
-		rings_free();
-		return error;
-	}
-	tmem.features = shape.credits ? TMEM_FEATURE_CREDITS : 0;
-	tmem.published_migrate = -1;
-	tmem.published_evacuating = -1;
-	tmem.published_error = NULL;
-	return xenbus_switch_state(tmem.device, XenbusStateInitialised);
+	tmem_rings_free();
 }
 
 static bool control_right(unsigned int number)
@@ -273,31 +168,6 @@ static void epoch_follow(void)
 	pr_info("tmem: the pool was lost, new epoch %016llx\n", epoch);
 }
 
-static void publish_migration(void)
-{
-	const char *why = READ_ONCE(tmem.evacuate_error);
-	int can = !tmem_pools_hold();
-
-	if (why != tmem.published_error) {
-		if (why)
-			xenbus_printf(XBT_NIL, tmem.device->nodename, "evacuate-error", "%s", why);
-		else
-			xenbus_rm(XBT_NIL, tmem.device->nodename, "evacuate-error");
-		tmem.published_error = why;
-	}
-	if (can != tmem.published_migrate &&
-	    !xenbus_printf(XBT_NIL, tmem.device->nodename, "can-migrate", "%d", can))
-		tmem.published_migrate = can;
-}
-
-/* Says 1 after new puts are refused, and 0 before they are taken again. */
-static void publish_evacuating(void)
-{
-	if (tmem.evacuate != tmem.published_evacuating &&
-	    !xenbus_printf(XBT_NIL, tmem.device->nodename, "evacuating", "%d", tmem.evacuate))
-		tmem.published_evacuating = tmem.evacuate;
-}
-
 static void serve(void)
 {
 	unsigned int i;
@@ -313,11 +183,11 @@ static void serve(void)
 	tmem.evacuate = xenbus_read_unsigned(tmem.device->otherend, "evacuate", 0);
 	if (!tmem.evacuate) {
 		WRITE_ONCE(tmem.evacuate_error, NULL);
-		publish_evacuating();
+		tmem_publish_evacuating();
 	}
 	tmem_pools_evacuate(tmem.evacuate);
-	publish_migration();
-	publish_evacuating();
+	tmem_publish_migration();
+	tmem_publish_evacuating();
 }
 
 static void close_connection(void)
@@ -357,7 +227,7 @@ static void move(enum xenbus_state backend)
 		if (tmem.serving) /* the backend began anew without us */
 			close_connection();
 		else if (!tmem.ring_count)
-			error = connect_begin();
+			error = tmem_offer();
 		else if (xenbus_read_driver_state(tmem.device->nodename) != XenbusStateInitialised)
 			close_connection(); /* our nodes were made anew, the offer is void */
 		tmem_look_later(OFFER_MS);

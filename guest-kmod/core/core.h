@@ -1,8 +1,10 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Inside of tmem_core.
  *
  *   connection.c  the xenbus device: when to connect, when to let go (one worker)
+ *   offer.c       what it offers the backend
+ *   migration.c   what it says about being saved or migrated
  *   ring.c        pages and grants of one queue
  *   queue.c       a queue over its connections: irq, timer, slots
  *   post.c        puts, gets and flushes on their way to the daemon
@@ -218,6 +220,12 @@ void tmem_break(const char *why);
 int tmem_frontend_register(void);
 void tmem_frontend_unregister(void);
 void tmem_disconnect(void);
+void tmem_rings_free(void);
+
+/* offer.c, migration.c. lifecycle held. */
+int tmem_offer(void);
+void tmem_publish_migration(void);
+void tmem_publish_evacuating(void);
 
 /* ring.c. Sleep. */
 struct tmem_ring *tmem_ring_create(struct xenbus_device *device, u32 order, u32 slots);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* tmem_core: the guest's end of tmemd's ring protocol. Parameters, start and end of the module. */
 #include <linux/module.h>
 #include <xen/xen.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What tmem_core offers to the modules that put pages into tmem (swap, cache, frontswap).
  *

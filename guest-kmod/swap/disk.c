@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * The block device /dev/tmemswap0: bio-based, blocks of 4 KiB. A bio is cut into pages; it ends
  * when the last of them is done, with an error if one of them had one.

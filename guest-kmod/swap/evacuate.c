@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * All pages leave the pool for the backing disk, because the guest is to be saved or migrated.
  *

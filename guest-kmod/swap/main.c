@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* tmem_swap: a swap device in the host's pool. Parameters, start and end of the module. */
 #include <linux/mm.h>
 #include <linux/module.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * A page comes back: from a piece that is still on its way, from the pool or from the disk. A page
  * that is in none of them is an I/O error; only a slot that was never written reads as zeroes.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * A page that the pool did not take: to the backing disk. Without one (or if it fails) a page whose
  * write was reported as done is held and put again until that succeeds, another page that was not

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /* /sys/kernel/tmem/swap: one value a file, described in README.md. */
 #include <linux/sysfs.h>
 #include "swap.h"

@@ -33,9 +33,14 @@ RULES = {
     "tools/": ("libtmem/",),
     "guest-kmod/": (ABI,),
     "tests/": ("libtmem/", "tmemd/", "policy/", "tools/"),
+    "tests/kmod/": ("guest-kmod/", WIRE),
 }
 XEN_HEADER = re.compile(r"^(xen/|xen\w*\.h$|xs\.h$|libxl)")
-XEN_PLACES = re.compile(r"^(tmemd/transport/xen/|tmemd/memory/xen_)")
+# The guest's modules include the kernel's.
+XEN_PLACES = re.compile(r"^(tmemd/transport/xen/|tmemd/memory/xen_|guest-kmod/)")
+# Where guest-kmod/Kbuild lets the compiler look.
+KBUILD = ("guest-kmod/", "guest-kmod/core/")
+KERNEL = ("guest-kmod/", "tests/kmod/")
 # The store and the policy know no operating system, thread, clock or log.
 PURE = ("tmemd/store/", "policy/")
 IMPURE = re.compile(r"^(sys/|unistd\.h|fcntl\.h|pthread\.h|thread$|chrono$|ctime$|time\.h|spdlog/|"
@@ -50,7 +55,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 def resolve(root, source, name):
     """The project file that an #include of `source` means, or None for a system header."""
     beside = os.path.normpath(os.path.join(os.path.dirname(source), name))
-    for candidate in (name, WIRE + name, beside):
+    kbuild = [folder + name for folder in KBUILD] if source.startswith(KERNEL) else []
+    for candidate in (name, WIRE + name, beside, *kbuild):
         if (root / candidate).is_file():
             return candidate
     return None
@@ -107,6 +113,7 @@ CASES = [
         **tree("tmemd/store/a.cc", '"tmemd/memory/slot_provider.h"', '"libtmem/base/units.h"',
                "<vector>", '"store.h"'),
         **tree("tmemd/transport/xen/a.cc", "<xenctrl.h>", '"tmemd/store/store.h"', '"tmem/abi.h"'),
+        **tree("guest-kmod/swap/a.c", '"core.h"', "<xen/events.h>"), "guest-kmod/core/core.h": "",
         **tree("tmemd/main.cc", '"tmemd/transport/ring.h"', '"policy/plan.h"', "<chrono>"),
         **tree("tests/a.cc", '"tmemd/store/store.h"')}),
     Case("the store sees an implementation of memory",

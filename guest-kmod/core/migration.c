@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the guest says about its being saved or migrated: keys of the frontend.
+ *
+ * Context: the worker, lifecycle held.
+ */
+#include "core.h"
+
+void tmem_publish_migration(void)
+{
+	const char *why = READ_ONCE(tmem.evacuate_error);
+	int can = !tmem_pools_hold();
+
+	if (why != tmem.published_error) {
+		if (why)
+			xenbus_printf(XBT_NIL, tmem.device->nodename, "evacuate-error", "%s", why);
+		else
+			xenbus_rm(XBT_NIL, tmem.device->nodename, "evacuate-error");
+		tmem.published_error = why;
+	}
+	if (can != tmem.published_migrate &&
+	    !xenbus_printf(XBT_NIL, tmem.device->nodename, "can-migrate", "%d", can))
+		tmem.published_migrate = can;
+}
+
+/* Says 1 after new puts are refused, and 0 before they are taken again. */
+void tmem_publish_evacuating(void)
+{
+	if (tmem.evacuate != tmem.published_evacuating &&
+	    !xenbus_printf(XBT_NIL, tmem.device->nodename, "evacuating", "%d", tmem.evacuate))
+		tmem.published_evacuating = tmem.evacuate;
+}
