@@ -25,12 +25,19 @@ def say(text):
 STEPS = {}  # seconds of each step, for the summary
 
 
+def cpu_seconds():
+    """Of all children so far: what a step costs, whatever else the machine does."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 @contextlib.contextmanager
 def step(name):
-    start = time.monotonic()
+    start, cpu_start = time.monotonic(), cpu_seconds()
     yield
-    STEPS[name] = STEPS.get(name, 0.0) + time.monotonic() - start
-    say(f"{name}: {time.monotonic() - start:.1f} s")
+    seconds, cpu = time.monotonic() - start, cpu_seconds() - cpu_start
+    STEPS[name] = f"{seconds:.1f} s (CPU {cpu:.1f} s)"
+    say(f"{name}: {STEPS[name]}")
 
 
 def run(command, what, **options):

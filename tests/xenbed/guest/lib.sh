@@ -16,6 +16,22 @@ wait_for() {
 
 state_is() { [ "$(cat $TMEM/state)" = "$1" ]; }
 
+# survive "$@": the script goes on as a process that is never swapped out, so that it can tell what
+# became of a load whose pages are lost. (Pages charged before the change of group are still swapped,
+# hence a new shell.)
+survive() {
+  [ -z "${SURVIVES-}" ] || return 0
+  echo 0 > /sys/fs/cgroup/agent/cgroup.procs
+  SURVIVES=1 exec sh "$0" "$@"
+}
+# load COMMAND...: one that is swapped out like any other.
+load() {
+  (
+    echo 0 > /sys/fs/cgroup/load/cgroup.procs
+    exec "$@"
+  )
+}
+
 # connect: loads the core and waits for tmemd.
 connect() {
   modprobe tmem_core || die "modprobe tmem_core failed"
@@ -29,6 +45,13 @@ swap_on() {
   modprobe tmem_swap "size_mb=$_size" "$@" || die "modprobe tmem_swap failed"
   mkswap /dev/tmemswap0 >/dev/null || die "mkswap failed"
   swapon /dev/tmemswap0 || die "swapon failed"
+}
+
+# mount_disk ext4|xfs DISK: at /mnt. Both file systems ask the kernel for crc32c, without naming a module.
+mount_disk() {
+  modprobe crc32c_generic
+  modprobe "$1" || die "modprobe $1 failed"
+  mount -t "$1" -o noatime "/dev/$2" /mnt || die "$2 cannot be mounted: $(dmesg | tail -n 2)"
 }
 
 # cache_on DISK: the cache for a disk, live.

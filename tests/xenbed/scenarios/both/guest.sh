@@ -3,8 +3,7 @@
 . /bed/lib.sh
 case "$1" in
   start)
-    modprobe ext4
-    mount -t ext4 -o noatime /dev/xvda /mnt || die "mount failed"
+    mount_disk ext4 xvda
     connect
     swap_on 128
     cache_on xvda

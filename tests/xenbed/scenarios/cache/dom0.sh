@@ -4,7 +4,7 @@ memory = "192M"'
 guest_create g1 pv 128 "disk=['phy:$(disk cache-files),xvda,w']"
 load() { guest_report g1 "$(guest_start g1 sh /bed/scenarios/cache/guest.sh "$@")" 200 "$1."; }
 
-guest_run g1 60 'sh /bed/scenarios/cache/guest.sh mount' || die "mount failed"
+guest_run g1 60 'sh /bed/scenarios/cache/guest.sh mount' || die "the disk cannot be mounted"
 load cold
 load without
 guest_run g1 60 'sh /bed/scenarios/cache/guest.sh enable' || die "the cache cannot be enabled"

@@ -3,8 +3,7 @@
 . /bed/lib.sh
 case "$1" in
   mount)
-    modprobe ext4
-    mount -t ext4 -o noatime /dev/xvda /mnt
+    mount_disk ext4 xvda
     ;;
   enable)
     connect

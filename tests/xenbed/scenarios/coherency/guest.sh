@@ -5,8 +5,7 @@ case "$1" in
   ext4) disk=xvda operations=500 ;;
   xfs) disk=xvdb operations=150 ;;
 esac
-modprobe "$1"
-mount -t "$1" "/dev/$disk" /mnt || die "mount failed"
+mount_disk "$1" $disk
 connect
 cache_on $disk
 # Files of 2 MiB for each process, page cache for a third of them: evictions all the time.

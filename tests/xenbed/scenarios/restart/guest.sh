@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Usage: guest.sh start | hog | again | end
 . /bed/lib.sh
+survive "$@"
 case "$1" in
   start)
     connect
@@ -8,14 +9,14 @@ case "$1" in
     ;;
   hog)
     touch /run/pause
-    hog --mib 52 --seed 21 --pause-file /run/pause > /run/hog
+    load hog --mib 52 --seed 21 --pause-file /run/pause > /run/hog
     status=$?
     cat /run/hog
     figures swap_ $TMEM/swap
     exit $status
     ;;
   again)
-    hog --mib 52 --seed 22
+    load hog --mib 52 --seed 22
     status=$?
     figures swap_ $TMEM/swap
     exit $status

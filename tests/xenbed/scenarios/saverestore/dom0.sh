@@ -3,18 +3,17 @@ tmemd_start '[pool]
 memory = "128M"'
 save=/bed/guest.save
 
-# hog_up NAME [swap parameter]: a guest whose hog has filled its memory and waits; JOB is its job.
+# hog_up NAME [PARAMETER of tmem_swap]: a guest whose hog has filled its memory and waits.
 hog_up() {
   guest_create "$1" pv 128 "disk=['phy:$(disk save-swap),xvda,w']"
-  guest_run "$1" 60 ". /bed/lib.sh; connect; swap_on 128 $2" || die "$1 has no swap"
-  JOB=$(guest_start "$1" 'touch /run/pause
-    hog --mib 52 --seed 61 --pause-file /run/pause > /run/hog; status=$?; cat /run/hog; exit $status')
+  guest_run "$1" 60 "sh /bed/scenarios/saverestore/guest.sh start $2" || die "$1 has no swap"
+  guest_start "$1" sh /bed/scenarios/saverestore/guest.sh hog
   filled() { guest_run g1 20 'grep -q filled /run/hog'; }
   wait_for 120 filled || die "$1 did not fill its memory"
 }
 
-# hog_end NAME PREFIX: lets it verify. Its job was given by the domain before, so its exit status is
-# awaited in the guest.
+# hog_end NAME PREFIX: lets it verify. Its job was the business of the domain before, so its end is
+# looked for in the guest.
 hog_end() {
   guest_run "$1" 20 'rm /run/pause'
   done_() { guest_run "$1" 20 '! pidof hog'; }

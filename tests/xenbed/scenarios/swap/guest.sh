@@ -3,7 +3,7 @@
 . /bed/lib.sh
 connect
 swap_on 160
-hog --mib 60 --operations 500 --seed "$1"
+hog --mib 52 --operations 500 --seed "$1"
 status=$?
 vmstat pswpin pswpout
 figures swap_ $TMEM/swap
