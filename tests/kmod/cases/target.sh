@@ -44,6 +44,15 @@ fsck_ext4 vda
 
 check "a read-only disk is refused" eval \
   '! dmsetup create --noudevsync no --readonly --table "0 $sectors tmem-cache /dev/vdc" 2> /dev/null'
-check "a hook on a disk that a target uses is refused" eval '
-  dmsetup create --noudevsync cached --table "$(table vda)" && ! echo vda > $cache/enable'
+# A hook below a target sees the target's bios, and both keep their own pages.
+check "the target is made" dmsetup create --noudevsync cached --table "$(table vda)"
+check "a hook on a disk that a target uses is refused" eval '! echo vda > $cache/enable'
+enable vda:force
+dmsetup mknodes
+check "it is mounted" mount -t ext4 /dev/mapper/cached /mnt/a
+check "coherency with both" coherency /mnt/a --processes 3 --operations 300
+umount /mnt/a
+all_writes_seen vda
+check "the hook saw the writes" [ "$(stat_of vda writes)" -gt 100 ]
 dmsetup remove --noudevsync cached
+fsck_ext4 vda
