@@ -2,6 +2,7 @@
 /* tmem_swap: a swap device in the host's pool. Parameters, start and end of the module. */
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/wait_bit.h>
 #include "swap.h"
 
 struct swap_device swap;
@@ -118,10 +119,10 @@ static void device_stop(void)
 	cancel_delayed_work_sync(&swap.evacuate_work);
 	cancel_delayed_work_sync(&swap.flush_work);
 	mod_delayed_work(swap.worker, &swap.spill_work, 0);
-	flush_delayed_work(&swap.spill_work);
-	tmem_pool_close(swap.pool);
+	tmem_pool_close(swap.pool); /* puts in flight are answered or given up by this */
+	wait_var_event(&swap.pieces_out, !atomic_read(&swap.pieces_out));
 	cancel_delayed_work_sync(&swap.flush_work);
-	flush_delayed_work(&swap.spill_work);
+	cancel_delayed_work_sync(&swap.spill_work);
 	destroy_workqueue(swap.worker);
 	bioset_exit(&swap.bios);
 	slots_exit();

@@ -10,6 +10,7 @@
  */
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
+#include <linux/wait_bit.h>
 #include "swap.h"
 
 #define MEMPOOL_PIECES 256
@@ -54,6 +55,7 @@ struct piece *piece_new(u32 slot, gfp_t gfp)
 
 	if (!piece)
 		return NULL;
+	atomic_inc(&swap.pieces_out);
 	memset(piece, 0, sizeof(*piece));
 	INIT_LIST_HEAD(&piece->spill);
 	piece->slot = slot;
@@ -70,6 +72,8 @@ void piece_free(struct piece *piece)
 		atomic64_dec(&swap.stats[SWAP_HELD]);
 	}
 	mempool_free(piece, swap.pieces);
+	if (atomic_dec_and_test(&swap.pieces_out))
+		wake_up_var(&swap.pieces_out);
 }
 
 void piece_link(struct piece *piece)

@@ -101,6 +101,7 @@ struct swap_device {
 	struct hlist_head *buckets;
 
 	mempool_t *pieces;
+	atomic_t pieces_out;
 	mempool_t *requests;
 	struct bio_set bios;
 	struct workqueue_struct *worker;
