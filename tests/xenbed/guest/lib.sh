@@ -34,7 +34,8 @@ load() {
 
 # connect: loads the core and waits for tmemd.
 connect() {
-  modprobe tmem_core || die "modprobe tmem_core failed"
+  # Reads of the cache wait longer than on real hosts: the emulated one may stand still meanwhile.
+  modprobe tmem_core ephemeral_get_ms=2000 || die "modprobe tmem_core failed"
   wait_for 30 state_is connected || die "not connected to tmemd: $(cat $TMEM/state)"
 }
 
@@ -79,7 +80,10 @@ vmstat() {
 # sectors_read DISK: since the guest's start.
 sectors_read() { awk -v d="$1" '$3 == d { print $6 }' /proc/diskstats; }
 
-# kernel_complaints: what must not be in the kernel's log.
+# kernel_complaints: what must not be in the kernel's log; shown, and counted.
 kernel_complaints() {
-  echo "complaints=$(dmesg | grep -c -E 'BUG|WARNING|Oops|Call Trace|blocked for more')"
+  dmesg | grep -E 'BUG:|WARNING:|Oops|Call Trace:|blocked for more|soft lockup|rcu.*stall' \
+    > /run/complaints
+  head -n 5 /run/complaints | tr = ' '
+  echo "complaints=$(wc -l < /run/complaints)"
 }
