@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Responses, time-outs, and what a lost connection leaves behind.
+ * Responses, and what a lost connection leaves behind.
  *
  * The daemon is trusted less than the kernel: counters, ids and statuses are copied once and
  * checked; the first nonsense ends the connection. It is never trusted with more than the bytes of
  * the pages that it was given.
  *
- * A request that timed out keeps its ring entry, slot and order until it is answered; only its io
- * is let go. Responses are taken by one thread at a time: the queue's interrupt thread, or the
+ * Responses are taken by one thread at a time: the queue's interrupt thread, or the
  * worker once that thread is gone.
  */
 #include <linux/highmem.h>
@@ -184,7 +183,7 @@ static bool more(struct tmem_queue *queue)
 }
 
 /* queue->lock held: what the daemon says about itself in the control page. */
-static void look_at_daemon(struct tmem_queue *queue)
+void tmem_look_at_daemon(struct tmem_queue *queue)
 {
 	struct tmem_control_page *control = queue->ring->control;
 
@@ -239,7 +238,7 @@ bool tmem_queue_service(struct tmem_queue *queue)
 		tmem_run_waiting(queue, &refused);
 	}
 	if (ring)
-		look_at_daemon(queue);
+		tmem_look_at_daemon(queue);
 	spin_unlock_irqrestore(&queue->lock, irq);
 	tmem_complete(&refused, -ENOSPC);
 	tmem_room();
@@ -256,63 +255,6 @@ void tmem_queue_retry(struct tmem_queue *queue)
 	tmem_run_waiting(queue, &refused);
 	spin_unlock_irqrestore(&queue->lock, irq);
 	tmem_complete(&refused, -ENOSPC);
-}
-
-static bool expired(const struct tmem_io *io, unsigned long now)
-{
-	return io && !io->credited && time_after_eq(now, io->deadline);
-}
-
-static void expire_posted(struct tmem_queue *queue, unsigned long now, struct list_head *late)
-{
-	struct tmem_ring *ring = queue->ring;
-	u32 i;
-
-	for (i = queue->rsp_cons; i != queue->req_prod; i++) {
-		struct inflight *to = &ring->inflight[i & (ring->entries - 1)];
-
-		if (!expired(to->io, now))
-			continue;
-		list_add_tail(&to->io->link, late);
-		if (to->op == TMEM_OP_GET && !pool_persistent(to->pool))
-			queue->stalled = true;
-		to->io = NULL;
-	}
-	if (queue_in_flight(queue) && READ_ONCE(ring->control->served) &&
-	    time_after(now, queue->progress + msecs_to_jiffies(READ_ONCE(tmem_silent_ms))))
-		tmem_break("no response for too long");
-	look_at_daemon(queue);
-}
-
-/* The timer's tick. Softirq. */
-void tmem_queue_expire(struct tmem_queue *queue)
-{
-	unsigned long now = jiffies, irq;
-	struct tmem_io *io, *next;
-	bool busy = false;
-	LIST_HEAD(late);
-	LIST_HEAD(refused);
-	int list;
-
-	spin_lock_irqsave(&queue->lock, irq);
-	if (queue->ring)
-		expire_posted(queue, now, &late);
-	for (list = 0; list < WAITING_LISTS; list++)
-		list_for_each_entry_safe(io, next, &queue->waiting[list], link)
-			if (expired(io, now))
-				list_move_tail(&io->link, &late);
-	tmem_run_waiting(queue, &refused);
-	for (list = 0; list < WAITING_LISTS; list++)
-		busy |= !list_empty(&queue->waiting[list]);
-	if (busy || (queue->ring && queue_in_flight(queue)))
-		tmem_queue_arm(queue);
-	spin_unlock_irqrestore(&queue->lock, irq);
-
-	list_for_each_entry(io, &late, link)
-		pool_count(io->pool, STAT_TIMED_OUT);
-	tmem_complete(&late, -ETIMEDOUT);
-	tmem_complete(&refused, -ENOSPC);
-	tmem_room();
 }
 
 /* The connection is over: take the ring away and tell everyone in it. Interrupt unbound. */

@@ -8,7 +8,8 @@
  *   ring.c        pages and grants of one queue
  *   queue.c       a queue over its connections: irq, timer, slots
  *   post.c        puts, gets and flushes on their way to the daemon
- *   answer.c      responses, time-outs, and what a lost connection leaves behind
+ *   answer.c      responses, and what a lost connection leaves behind
+ *   expire.c      time-outs
  *   command.c     requests of the core itself, waited for
  *   pool.c        pools: open, close, flush, up and down
  *
@@ -250,10 +251,13 @@ void tmem_run_waiting(struct tmem_queue *queue, struct list_head *failed);
 
 /* answer.c. No lock held. */
 bool tmem_queue_service(struct tmem_queue *queue);
-void tmem_queue_expire(struct tmem_queue *queue);
 void tmem_queue_abandon(struct tmem_queue *queue);
 void tmem_queue_retry(struct tmem_queue *queue);
 void tmem_complete(struct list_head *ios, int error);
+void tmem_look_at_daemon(struct tmem_queue *queue); /* queue->lock held */
+
+/* expire.c */
+void tmem_queue_expire(struct tmem_queue *queue);
 
 /* command.c. Sleeps, bounded. lifecycle held. Returns enum tmem_status or negative. */
 int tmem_command(struct tmem_pool *pool, u8 op);
