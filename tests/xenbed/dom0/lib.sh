@@ -36,6 +36,7 @@ wait_node() {
     [ "$(uptime_whole)" -lt "$_end" ] || return 1
     timeout 5 xenstore-watch -n 2 "$2" >/dev/null 2>&1
   done
+  return 0  # not the status of the last watch
 }
 
 # ---- tmemd ----

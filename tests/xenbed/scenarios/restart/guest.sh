@@ -9,14 +9,14 @@ case "$1" in
     ;;
   hog)
     touch /run/pause
-    load hog --mib 52 --seed 21 --pause-file /run/pause > /run/hog
+    load hog --mib 48 --seed 21 --pause-file /run/pause > /run/hog
     status=$?
     cat /run/hog
     figures swap_ $TMEM/swap
     exit $status
     ;;
   again)
-    load hog --mib 52 --seed 22
+    load hog --mib 44 --seed 22
     status=$?
     figures swap_ $TMEM/swap
     exit $status
