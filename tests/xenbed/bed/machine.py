@@ -3,7 +3,8 @@
 
 Two channels: the serial line carries Xen's and dom0's console, kept for people; the virtio port
 "bed" carries lines of text. Orders to dom0: `run NAME LIMIT_S [keep]`, `shell`, `off`. From dom0: `ready`,
-`begin NAME`, `count KEY VALUE`, `json PREFIX DOCUMENT`, `fail TEXT`, `log TEXT`, `end NAME ...`.
+`begin NAME`, `count KEY VALUE`, `json PREFIX DOCUMENT`, `fail TEXT`, `log TEXT`, `stage TEXT`,
+`end NAME ...`.
 """
 import contextlib
 import json
@@ -157,7 +158,7 @@ class Machine:
             result.failures.append(rest)
         elif verb != "begin":
             result.log.append(rest)
-        if verbose and verb in ("log", "fail"):
+        if verb == "stage" or verbose and verb in ("log", "fail"):
             say(f"  {result.scenario}: {rest}")
         return verb == "end"
 
