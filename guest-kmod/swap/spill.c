@@ -36,12 +36,20 @@ void spill_add(struct piece *piece)
 	spill_later(piece, 0);
 }
 
+/* The slot's lock is held. An older page of the slot may still be in the pool. */
+static void leave_pool(u32 slot, enum slot_state state)
+{
+	if (swap.state[slot] == SLOT_POOL)
+		flush_owe(slot);
+	slot_set(slot, state);
+}
+
 /* The slot's lock is held. Nothing can be done for it. */
 static void give_up(struct piece *piece)
 {
 	piece_unlink(piece);
 	if (!piece->superseded && piece->request)
-		slot_set(piece->slot, SLOT_LOST);
+		leave_pool(piece->slot, SLOT_LOST);
 }
 
 static void finish(struct piece *piece, int error)
@@ -76,11 +84,8 @@ static void disk_write_done(struct bio *bio)
 	if (error) {
 		give_up(piece);
 	} else {
-		if (!piece->superseded) {
-			if (piece->buffer)
-				flush_owe(piece->slot);
-			slot_set(piece->slot, SLOT_DISK);
-		}
+		if (!piece->superseded)
+			leave_pool(piece->slot, SLOT_DISK);
 		piece_unlink(piece);
 		swap_count(piece->buffer ? SWAP_EVACUATED : SWAP_WRITES_DISK);
 	}
