@@ -44,9 +44,11 @@ u64 cache_sector(const struct cache_disk *disk, struct bio *bio)
 
 static struct cache_io *io_new(struct cache_disk *disk, struct bio *bio, gfp_t gfp)
 {
-	struct cache_io *io = mempool_alloc(io_pool, gfp | __GFP_NOWARN);
+	struct cache_io *io = NULL;
 	u64 sector;
 
+	if (!cache_fault(no_memory) || gfpflags_allow_blocking(gfp))
+		io = mempool_alloc(io_pool, gfp | __GFP_NOWARN);
 	if (!io)
 		return NULL;
 	sector = cache_sector(disk, bio);

@@ -51,6 +51,16 @@ fresh
 stale wrong_hits coherency /mnt/b --processes 2 --operations 400
 umount_all
 
+# Not a fault of the cache: without memory reads pass it by, and writes go through its worker.
+fresh
+fault no_memory 1
+check "coherency without memory" coherency /mnt/b --processes 4 --operations 300
+fault no_memory 0
+check "writes were deferred" [ "$(stat_of vdd writes_deferred)" -gt 100 ]
+check "coherency with memory again" coherency /mnt/b --processes 4 --operations 200
+all_writes_seen vdd
+umount_all
+
 fresh
 echo 100 > /sys/module/tmem_cache/parameters/spot_check_percent
 fileset create /mnt/b --mib 32 > /run/created
