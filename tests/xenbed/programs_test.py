@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 PROGRAMS = pathlib.Path(sys.argv[1])
-INTACT, WRONG, USAGE = 0, 1, 2
+INTACT, WRONG, USAGE, LOST = 0, 1, 2, 3
 
 
 class ProgramsTest(unittest.TestCase):
@@ -35,6 +35,22 @@ class ProgramsTest(unittest.TestCase):
     def test_hog_finds_damage(self):
         counts = self.run_program(WRONG, "hog", "--mib", 8, "--corrupt", 1)
         self.assertEqual(counts["wrong"], 1)
+
+    def test_slots(self):
+        path = f"{self.folder}/device"
+        with open(path, "wb") as file:
+            file.truncate(12 * 4096)
+        def slots(status, verb, first, pages, version):
+            return self.run_program(status, "slots", verb, path, "--first", first, "--pages", pages,
+                                    "--version", version)
+        slots(INTACT, "write", 0, 8, 1)
+        slots(INTACT, "write", 0, 3, 2)
+        self.assertEqual(slots(INTACT, "read", 0, 3, 2)["intact"], 3)
+        counts = slots(WRONG, "read", 0, 10, 2)
+        self.assertEqual([counts[key] for key in ("intact", "old", "zero", "lost", "wrong")],
+                         [3, 5, 2, 0, 0])
+        self.assertEqual(slots(WRONG, "read", 0, 3, 1)["wrong"], 3)
+        self.assertEqual(slots(LOST, "read", 12, 2, 1)["lost"], 2)
 
     def test_fileset(self):
         size = ("--mib", 9, "--file-kib", 300, "--seed", 5)
@@ -88,7 +104,8 @@ class ProgramsTest(unittest.TestCase):
 
     def test_usage(self):
         for words in (["hog"], ["hog", "--mib", "x"], ["hog", "--what", "1"], ["fileset"],
-                      ["fileset", "read", self.folder], ["coherency"], ["diorace"]):
+                      ["fileset", "read", self.folder], ["coherency"], ["diorace"],
+                      ["slots", "read"], ["slots", "write", self.folder, "--pages", "1"]):
             self.run_program(USAGE, *words)
 
 

@@ -2,7 +2,9 @@
 """Scenarios: what a folder below scenarios/ describes, and what a run of it gave.
 
 scenario.py of the folder: SUMMARY, LIMIT_S (of dom0.sh), and if wanted OWN_BOOT, DISKS, HOST_MIB,
-DOM0_MIB, ORDER, GATE and check(result), which yields complaints or None.
+DOM0_MIB, ORDER, GATE, SETTINGS, check(result), which yields complaints or None, and show(result), the
+text to print when all is well. SETTINGS are variables of dom0.sh, and `result.settings` of check. LONG
+has what is different with --long: any of these, SETTINGS one by one.
 """
 import importlib.util
 from dataclasses import dataclass, field
@@ -33,12 +35,15 @@ class Scenario:
     dom0_mib: int = 448
     order: int = 100
     gate: bool = True  # tools/check runs it
+    settings: dict = field(default_factory=dict)
+    show: object = None
 
 
 @dataclass
 class Result:
     """What one run of a scenario gave; `counts` has every figure, JSON documents flattened."""
     scenario: str
+    settings: dict = field(default_factory=dict)
     counts: dict = field(default_factory=dict)
     failures: list = field(default_factory=list)
     log: list = field(default_factory=list)
@@ -113,17 +118,25 @@ class Result:
                 "boot": self.boot, "failures": self.failures, "counts": self.counts}
 
 
-def load(name):
+def load(name, long=False):
     path = FOLDER / name / "scenario.py"
     if not path.exists():
         raise BedError(f"no scenario {name}; tests/xenbed/run --list tells which there are")
     spec = importlib.util.spec_from_file_location(f"scenario_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    optional = {key: getattr(module, key.upper()) for key in
-                ("own_boot", "host_mib", "dom0_mib", "order", "gate") if hasattr(module, key.upper())}
-    return Scenario(name, module.SUMMARY, module.LIMIT_S, getattr(module, "check", None),
-                    tuple(getattr(module, "DISKS", ())), **optional)
+    values = vars(module)
+    settings = values.get("SETTINGS", {})
+    if long:
+        if "LONG" not in values:
+            raise BedError(f"scenario {name} has no long form")
+        settings = settings | module.LONG.get("SETTINGS", {})
+        values = values | module.LONG
+    optional = {key: values[key.upper()] for key in
+                ("own_boot", "host_mib", "dom0_mib", "order", "gate") if key.upper() in values}
+    return Scenario(name, values["SUMMARY"], values["LIMIT_S"], values.get("check"),
+                    tuple(values.get("DISKS", ())), settings=settings, show=values.get("show"),
+                    **optional)
 
 
 def load_all():

@@ -63,6 +63,31 @@ no_process() { ! pidof "$1"; }
 # client NAME FILTER: of the client's object in `tmem list --json`, by jq.
 client() { tmem list --json | jq -c ".[] | select(.identity.name == \"$1\") | $2"; }
 
+# progress: for who watches a long load.
+progress() {
+  frame "log -- up $(uptime_whole) s; puts, hits: $(tmem list --json |
+    jq -c 'map([.identity.name, .counters.puts_ok, .counters.hits])')"
+}
+
+# cpu_seconds: what each domain has had so far.
+cpu_seconds() {
+  xl list | awk 'NR > 1 { print $1, $6 }' | while read -r _domain _cpu; do
+    count "cpu_s.$_domain" "$_cpu"
+  done
+}
+
+# swap_settled NAME: after its swapoff. The module gives freed slots back in batches; then its
+# figures and ours must agree.
+swap_settled() {
+  _name=$1
+  wait_for 20 no_persistent_pages
+  guest_run "$1" 30 '. /bed/lib.sh; figures pool_ $TMEM/pool0; figures swap_ $TMEM/swap; kernel_complaints' |
+    count_pairs "$1."
+  client "$1" . | count_json "$1.dom0"
+  count "$1.pages_after_swapoff" "$(client "$1" .pages.persistent)"
+}
+no_persistent_pages() { [ "$(client "$_name" .pages.persistent)" = 0 ]; }
+
 # ---- guests ----
 
 # domid NAME: or the number itself.
@@ -123,8 +148,12 @@ guest_listens() { [ -z "$(xenstore-read "$1/cmd")" ]; }
 
 # guest_join NAME JOB LIMIT_S: prints its output; its exit status is the command's, 124 after LIMIT_S.
 guest_join() {
-  _data=/local/domain/$(domid "$1")/data/job/$2
-  wait_node "$3" "$_data/rc" || return 124
+  _data=/local/domain/$(domid "$1")/data/job/$2 _left=$3
+  until wait_node $((_left < 120 ? _left : 120)) "$_data/rc"; do
+    _left=$((_left - 120))
+    [ $_left -gt 0 ] || return 124
+    progress
+  done
   _rc=$(xenstore-read "$_data/rc")
   for _part in $(xenstore-list "$_data" | grep '^p' | sort); do
     xenstore-read "$_data/$_part"

@@ -35,10 +35,11 @@ static inline uint64_t page_state(uint64_t seed, uint64_t number, uint64_t versi
 }
 
 // Word `i` of a page. Odd pages are incompressible; even ones repeat one random word, each time
-// with a small number added, so they compress well. No two pages are equal.
+// with a small number added, so they compress well; every sixteenth repeats it as it is. No two
+// pages are equal.
 static inline uint64_t page_word(uint64_t* state, uint64_t number, unsigned i) {
   if (number & 1) return next_random(state);
-  return *state + (i >> 4);
+  return number % 16 == 8 ? *state : *state + (i >> 4);
 }
 
 static inline void fill_page(uint64_t* page, uint64_t seed, uint64_t number, uint64_t version) {

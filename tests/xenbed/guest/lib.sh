@@ -32,6 +32,23 @@ load() {
   )
 }
 
+# hogs COUNT MIB OPERATIONS SECONDS SEED: so many at once, on so many MiB in all, until OPERATIONS are
+# done in all or SECONDS are over; the sums of what they say. Ends with a status that is not 0 if one
+# of them did.
+hogs() {
+  _hogs=""
+  for _hog in $(seq "$1"); do
+    hog --mib $(($2 / $1)) --operations $(($3 / $1)) --seconds "$4" --seed $(($5 * 100 + _hog)) \
+      > "/run/hog.$_hog" 2>&1 &
+    _hogs="$_hogs $!"
+  done
+  _status=0
+  for _hog in $_hogs; do wait "$_hog" || _status=$?; done
+  grep -hv = /run/hog.*
+  cat /run/hog.* | tr ' ' '\n' | awk -F= 'NF == 2 { sum[$1] += $2 } END { for (k in sum) print k "=" sum[k] }'
+  return $_status
+}
+
 # connect: loads the core and waits for tmemd.
 connect() {
   # Reads of the cache wait longer than on real hosts: the emulated one may stand still meanwhile.

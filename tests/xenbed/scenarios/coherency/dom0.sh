@@ -3,9 +3,11 @@ tmemd_start '[pool]
 memory = "128M"'
 guest_create g1 pv 160 \
   "disk=['phy:$(disk coherency-ext4),xvda,w','phy:$(disk coherency-xfs),xvdb,w']"
-for kind in ext4 xfs; do
-  guest_report g1 "$(guest_start g1 sh /bed/scenarios/coherency/guest.sh $kind)" 220 $kind.
-done
+part() {
+  guest_report g1 "$(guest_start g1 sh /bed/scenarios/coherency/guest.sh "$@" "$RACE_S")" "$PART_S" "$1."
+}
+part ext4 xvda "$EXT4"
+part xfs xvdb "$XFS"
 guest_report g1 "$(guest_start g1 '. /bed/lib.sh; kernel_complaints')" 30 end.
 client g1 . | count_json g1.dom0
 guest_destroy g1

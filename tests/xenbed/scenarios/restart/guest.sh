@@ -1,24 +1,41 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Usage: guest.sh start | hog | again | end
+# Usage: guest.sh start | swapon | end
+#        guest.sh slots NAME write|read FIRST PAGES VERSION | files NAME | hog MIB OPERATIONS
 . /bed/lib.sh
 survive "$@"
 case "$1" in
   start)
+    mount_disk ext4 xvda
     connect
-    swap_on 128
+    modprobe tmem_swap size_mb=128 || die "modprobe tmem_swap failed"
+    cache_on xvda
+    # Page cache for half of the files.
+    echo 16M > /sys/fs/cgroup/load/memory.high
+    ;;
+  slots)
+    slots "$3" /dev/tmemswap0 --first "$4" --pages "$5" --version "$6"
+    status=$?
+    [ $status -ne 3 ] || status=0  # lost: the scenario counts
+    exit $status
+    ;;
+  files)
+    echo 1 > /proc/sys/vm/drop_caches
+    sectors=$(sectors_read xvda) hits=$(cat $TMEM/cache/xvda/hits)
+    load fileset read /mnt --mib 32 --seed 23
+    status=$?
+    echo "sectors=$(($(sectors_read xvda) - sectors)) hits=$(($(cat $TMEM/cache/xvda/hits) - hits))"
+    exit $status
+    ;;
+  swapon)
+    echo max > /sys/fs/cgroup/load/memory.high
+    mkswap /dev/tmemswap0 >/dev/null && swapon /dev/tmemswap0
     ;;
   hog)
-    touch /run/pause
-    load hog --mib 48 --seed 21 --pause-file /run/pause > /run/hog
+    load hog --mib "$2" --operations "$3" --seed 21 > /run/hog
     status=$?
     cat /run/hog
     figures swap_ $TMEM/swap
-    exit $status
-    ;;
-  again)
-    load hog --mib 44 --seed 22
-    status=$?
-    figures swap_ $TMEM/swap
+    [ $status -ne 3 ] || status=0
     exit $status
     ;;
   end)

@@ -2,25 +2,16 @@
 tmemd_start '[pool]
 memory = "256M"'
 
-for guest in g1 g2; do guest_create $guest pv 128; done
+guest_create g1 pv 128
+guest_create g2 pv 128 "disk=['phy:$(disk swap-backing),xvda,w']"
 start=$(uptime_ms)
-seed=11
-for guest in g1 g2; do
-  guest_start $guest "sh /bed/scenarios/swap/guest.sh $seed" > /run/$guest.job
-  seed=$((seed + 1))
-done
-for guest in g1 g2; do
-  guest_report $guest "$(cat /run/$guest.job)" 400
-done
+load() { guest_start "$1" "sh /bed/scenarios/swap/guest.sh $HOGS $HOG_MIB $OPERATIONS $LOAD_S $2 $3"; }
+job1=$(load g1 11)
+job2=$(load g2 12 backing=/dev/xvda)
+guest_report g1 "$job1" $((LOAD_S * 2))
+guest_report g2 "$job2" "$LOAD_S"
 count load_ms $(($(uptime_ms) - start))
+cpu_seconds
 
-# The module gives freed slots back in batches; then the guest's figures and ours must agree.
-no_persistent_pages() { [ "$(client $guest .pages.persistent)" = 0 ]; }
-for guest in g1 g2; do
-  wait_for 20 no_persistent_pages
-  guest_run $guest 30 '. /bed/lib.sh; figures pool_ $TMEM/pool0; kernel_complaints' |
-    count_pairs $guest.
-  client $guest . | count_json $guest.dom0
-  count $guest.pages_after_swapoff "$(client $guest .pages.persistent)"
-done
+for guest in g1 g2; do swap_settled $guest; done
 tmem info --json | count_json tmemd
