@@ -13,7 +13,7 @@ using store::Status;
 namespace {
 
 constexpr uint64_t kOpsBetweenChecks = 8'000;
-constexpr uint64_t kBatchesBetweenCapChecks = 4;
+constexpr uint64_t kOpsBetweenCapChecks = 8;
 constexpr uint64_t kOpsBetweenDrains = 2'000;  // ample: what waits to be freed stays small
 constexpr size_t kHistoryShown = 16;
 
@@ -120,7 +120,10 @@ void Run::run_batch() {
       return judge(op, status, page);
     });
     // Not earlier: through a ring, the store runs ahead of the answers and so of the reference.
-    if (!failed() && ++batches_ % kBatchesBetweenCapChecks == 0) check_caps(batch_.back().client);
+    if (result_.ops - caps_checked_ >= kOpsBetweenCapChecks) {
+      caps_checked_ = result_.ops;
+      for (uint32_t client = 0; client < shape_.clients && !failed(); ++client) check_caps(client);
+    }
   }
   batch_.clear();
 }

@@ -128,7 +128,7 @@ class Run {
   std::array<bool, kClientsMax> cap_holds_{};  // false from a configure to the next drain
   std::array<Tally, kClientsMax> tally_;
   std::vector<Operation> batch_;
-  uint64_t batches_ = 0;
+  uint64_t caps_checked_ = 0;  // operations before the last look at the caps
   std::vector<Step> history_;
   RunResult result_;
   std::unique_ptr<Maintainer> maintainer_;
