@@ -7,6 +7,7 @@
 
 #include "libtmem/base/assert.h"
 #include "libtmem/base/mutation.h"
+#include "tmemd/store/stream_copy.h"
 
 namespace tmem::store {
 namespace {
@@ -204,7 +205,8 @@ Handle ContentStore::make_content(Shard& shard, uint32_t tag, const Request& req
     shard.records->release(index);
     return 0;
   }
-  std::memcpy(segments_.address(*offset), request.bytes.data(), kPageBytes);
+  TMEM_ASSERT(*offset % kPageBytes == 0);  // raw segments hold whole pages only
+  stream_page(segments_.address(*offset), request.bytes.data());
   ContentRecord& r = record(h);
   r.tag = tag;
   r.kind = static_cast<uint32_t>(request.kind);
