@@ -102,9 +102,24 @@ class ProgramsTest(unittest.TestCase):
                                   "--corrupt", 1)
         self.assertGreaterEqual(counts["stale_pages"], 1)
 
+    def test_speed(self):
+        file = pathlib.Path(self.folder) / "device"
+        file.write_bytes(bytes(300 * 4096))
+        for depth, pages in ((1, 256), (7, 252), (64, 256)):
+            for operation in ("write", "read"):
+                counts = self.run_program(INTACT, "speed", operation, file, "--pages", 256,
+                                          "--depth", depth, "--version", depth)
+                self.assertEqual((counts["pages"], counts["wrong"]), (pages, 0))
+                self.assertGreater(counts["total_ns"], 0)
+        with open(file, "r+b") as damaged:
+            damaged.seek(100 * 4096)
+            damaged.write(b"wrong")
+        counts = self.run_program(WRONG, "speed", "read", file, "--pages", 256, "--version", 64)
+        self.assertEqual(counts["wrong"], 1)
+
     def test_usage(self):
         for words in (["hog"], ["hog", "--mib", "x"], ["hog", "--what", "1"], ["fileset"],
-                      ["fileset", "read", self.folder], ["coherency"], ["diorace"],
+                      ["fileset", "read", self.folder], ["coherency"], ["diorace"], ["speed"],
                       ["slots", "read"], ["slots", "write", self.folder, "--pages", "1"]):
             self.run_program(USAGE, *words)
 

@@ -15,9 +15,10 @@ from .image import XEN_BIN, XENSTORE, Root
 DOM0_MODULES = ("virtio_ring", "virtio", "virtio_pci", "virtio_console", "virtio_blk", "xen-evtchn",
                 "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs", "xen-blkback")
 GUEST_MODULES = ("xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs",
-                 "xen-blkfront", "ext4", "crc32c_generic", "xfs", "dm-mod", "zsmalloc", "zram")
+                 "xen-blkfront", "ext4", "crc32c_generic", "xfs", "dm-mod", "zsmalloc", "zram",
+                 "lz4")
 XEN_PROGRAMS = ("xl", "xenstored", "xenconsoled", "xen-init-dom0", "libxl-save-helper", "lsevtchn",
-                "xenstore-control", "xen-diag")
+                "xenstore-control", "xen-diag", "xentrace")
 
 
 @dataclass
@@ -62,7 +63,7 @@ def make_guest(path, image, programs, modules, overlay):
 def make_dom0(path, image, guest_image, programs, overlay, scripts):
     root = Root(path)
     root.programs(*XENSTORE, *(f"{XEN_BIN}/{name}" for name in XEN_PROGRAMS), "usr/bin/jq",
-                  "sbin/e2fsck", "sbin/xfs_repair")
+                  "sbin/e2fsck", "sbin/xfs_repair", "usr/bin/xenalyze")
     for name in XEN_PROGRAMS:
         (root.path / "usr/sbin" / name).symlink_to(f"/{XEN_BIN}/{name}")
     root.copy(packages.TREE / "etc/xen/xl.conf", "etc/xen/xl.conf")

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// How long a block device takes for a page, past the page cache, with up to so many in flight.
+//
+//   speed write|read DEVICE --pages N [--depth D] [--seed X] [--version V]
+//
+// Pages 1 to N (0 holds a header on swap devices), in groups of D: all of a group are submitted by
+// one call, and waited for. Prints key=value: pages, wrong, group_ns (median of the groups),
+// page_ns (that divided by D), total_ns. `read` verifies what `write` of the same seed and version
+// wrote; neither filling nor verifying is timed. Exit status: 0 intact, 1 wrong bytes.
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common.h"
+
+enum { DEPTH_MAX = 256 };
+
+typedef struct {
+  int file;
+  bool write;
+  uint64_t pages, depth, seed, version;
+  aio_context_t context;
+  uint64_t* memory;
+  uint64_t wrong;
+} Speed;
+
+static uint64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+// Submits pages first ... first + count - 1 and waits for them.
+static void transfer(Speed* speed, uint64_t first, uint64_t count) {
+  struct iocb blocks[DEPTH_MAX], *list[DEPTH_MAX];
+  struct io_event events[DEPTH_MAX];
+  memset(blocks, 0, count * sizeof blocks[0]);
+  for (uint64_t i = 0; i < count; i++) {
+    blocks[i].aio_lio_opcode = speed->write ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD;
+    blocks[i].aio_fildes = (uint32_t)speed->file;
+    blocks[i].aio_buf = (uint64_t)(speed->memory + i * PAGE_WORDS);
+    blocks[i].aio_nbytes = PAGE;
+    blocks[i].aio_offset = (int64_t)((first + i) * PAGE);
+    list[i] = &blocks[i];
+  }
+  if (syscall(SYS_io_submit, speed->context, count, list) != (long)count) die("io_submit");
+  if (syscall(SYS_io_getevents, speed->context, count, count, events, NULL) != (long)count)
+    die("io_getevents");
+  for (uint64_t i = 0; i < count; i++) {
+    if (events[i].res == PAGE) continue;
+    errno = events[i].res < 0 ? (int)-events[i].res : EIO;
+    die(speed->write ? "write" : "read");
+  }
+}
+
+static uint64_t group(Speed* speed, uint64_t first, uint64_t count) {
+  for (uint64_t i = 0; speed->write && i < count; i++)
+    fill_page(speed->memory + i * PAGE_WORDS, speed->seed, first + i, speed->version);
+  uint64_t start = now_ns();
+  transfer(speed, first, count);
+  uint64_t taken = now_ns() - start;
+  for (uint64_t i = 0; !speed->write && i < count; i++)
+    speed->wrong +=
+        !page_is(speed->memory + i * PAGE_WORDS, speed->seed, first + i, speed->version);
+  return taken;
+}
+
+static int ascending(const void* a, const void* b) {
+  uint64_t x = *(const uint64_t*)a, y = *(const uint64_t*)b;
+  return (x > y) - (x < y);
+}
+
+int main(int argc, char** argv) {
+  Speed speed = {.depth = 1, .seed = 1, .version = 1};
+  if (argc < 3 || (strcmp(argv[1], "write") != 0 && strcmp(argv[1], "read") != 0)) {
+    fprintf(stderr, "usage: speed write|read DEVICE --pages N [OPTION VALUE]...\n");
+    return EXIT_USAGE;
+  }
+  parse_options(argc - 3, argv + 3,
+                (Option[]){{"--pages", &speed.pages, NULL},
+                           {"--depth", &speed.depth, NULL},
+                           {"--seed", &speed.seed, NULL},
+                           {"--version", &speed.version, NULL},
+                           {NULL, NULL, NULL}});
+  if (speed.depth < 1 || speed.depth > DEPTH_MAX || speed.pages < speed.depth) {
+    fprintf(stderr, "--depth is 1 to %d, --pages not less\n", DEPTH_MAX);
+    return EXIT_USAGE;
+  }
+  speed.write = argv[1][0] == 'w';
+  speed.file = open(argv[2], O_RDWR | O_DIRECT);
+  if (speed.file < 0) die(argv[2]);
+  if (syscall(SYS_io_setup, DEPTH_MAX, &speed.context) != 0) die("io_setup");
+  speed.memory = mmap(NULL, DEPTH_MAX * PAGE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (speed.memory == MAP_FAILED) die("mmap");
+  uint64_t groups = speed.pages / speed.depth, total = 0;
+  uint64_t* times = calloc(groups, sizeof *times);
+  if (!times) die("calloc");
+  for (uint64_t i = 0; i < groups; i++) {
+    times[i] = group(&speed, 1 + i * speed.depth, speed.depth);
+    total += times[i];
+  }
+  qsort(times, groups, sizeof *times, ascending);
+  uint64_t median = times[groups / 2];
+  printf("pages=%lu wrong=%lu group_ns=%lu page_ns=%lu total_ns=%lu\n", groups * speed.depth,
+         speed.wrong, median, median / speed.depth, total);
+  return speed.wrong ? EXIT_WRONG : 0;
+}
