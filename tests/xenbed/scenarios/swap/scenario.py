@@ -11,7 +11,7 @@ ORDER = 10
 # at random at most; filling them and reading all at last are not in it.
 SETTINGS = {"HOGS": 1, "HOG_MIB": 52, "OPERATIONS": 500, "LOAD_S": 300, "PAGES": 50000}
 LONG = {"LIMIT_S": 9000,
-        "SETTINGS": {"HOGS": 4, "HOG_MIB": 100, "OPERATIONS": 700000, "LOAD_S": 2700,
+        "SETTINGS": {"HOGS": 4, "HOG_MIB": 100, "OPERATIONS": 700000, "LOAD_S": 7200,
                      "PAGES": 1000000}}
 DISKS = (Disk("swap-backing", 256),)
 
