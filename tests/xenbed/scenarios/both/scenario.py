@@ -2,7 +2,7 @@
 from bed.scenario import Disk
 
 SUMMARY = "swap and page cache of one guest in the pool at once, under memory pressure"
-LIMIT_S = 480
+LIMIT_S = 900
 HOST_MIB = 1280
 DOM0_MIB = 640
 ORDER = 60

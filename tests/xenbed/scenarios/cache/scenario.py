@@ -2,7 +2,7 @@
 from bed.scenario import Disk
 
 SUMMARY = "a guest re-reads a file set larger than its page cache: from the pool, not from the disk"
-LIMIT_S = 600
+LIMIT_S = 900
 HOST_MIB = 1280
 DOM0_MIB = 640
 GATE = False

@@ -2,13 +2,13 @@
 from bed.scenario import Disk
 
 SUMMARY = "every way to read and write files at once, with the cache on; every read checked; fsck"
-LIMIT_S = 600
+LIMIT_S = 900
 HOST_MIB = 1280
 DOM0_MIB = 640
 GATE = False
 ORDER = 30
 # Operations of each of six processes; limit of one file system's part.
-SETTINGS = {"EXT4": 500, "XFS": 150, "RACE_S": 15, "PART_S": 260}
+SETTINGS = {"EXT4": 500, "XFS": 150, "RACE_S": 15, "PART_S": 400}
 LONG = {"LIMIT_S": 7200, "SETTINGS": {"EXT4": 3400, "XFS": 1000, "RACE_S": 60, "PART_S": 3500}}
 DISKS = (Disk("coherency-ext4", 128, "ext4"), Disk("coherency-xfs", 320, "xfs"))
 

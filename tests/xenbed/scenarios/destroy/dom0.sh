@@ -13,7 +13,7 @@ for round in 1 2; do
   guest_create g1 pv 128
   guest_start g1 '. /bed/lib.sh; connect; swap_on 128; while :; do hog --mib 60 --seed 32; done'
   busy() { [ "$(client g1 .counters.puts_ok)" -gt 2000 ]; }
-  wait_for 120 busy || die "g1 does not swap"
+  wait_for 240 busy || die "g1 does not swap"
   count traffic "$(client g1 .counters.puts_ok)"
   guest_destroy g1 || fail "xl destroy g1"
   gone() { [ -z "$(client g1 .number)" ]; }
@@ -25,5 +25,5 @@ for round in 1 2; do
   count "fds_after_$round" "$(fds)"
   count "grants_after_$round" "$(grants)"
 done
-guest_report g2 "$job" 250
+guest_report g2 "$job" 400
 tmem stats --json | count_json tmemd

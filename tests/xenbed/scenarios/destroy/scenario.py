@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 SUMMARY = "guests destroyed while they swap: nothing of them stays, the other guest is not affected"
-LIMIT_S = 420
+LIMIT_S = 900
 HOST_MIB = 1280
 DOM0_MIB = 640
 GATE = False

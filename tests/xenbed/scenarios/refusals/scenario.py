@@ -3,7 +3,7 @@ from bed import swap
 from bed.scenario import Disk
 
 SUMMARY = "swap beyond a guest's cap: to its backing disk, or without one not at all; never wrong"
-LIMIT_S = 600
+LIMIT_S = 1200
 HOST_MIB = 1280
 DOM0_MIB = 640
 ORDER = 15

@@ -3,7 +3,7 @@ tmemd_start '[pool]
 memory = "128M"'
 guest_create g1 pv 128 "disk=['phy:$(disk restart-files),xvda,w']"
 script=/bed/scenarios/restart/guest.sh
-step() { guest_report g1 "$(guest_start g1 sh $script "$@")" 150 "$2."; }
+step() { guest_report g1 "$(guest_start g1 sh $script "$@")" 300 "$2."; }
 connected() { guest_run g1 20 '[ $(cat /sys/kernel/tmem/state) = connected ]'; }
 killed() {
   tmemd_stop KILL
@@ -11,7 +11,7 @@ killed() {
 }
 back() {
   tmemd_start
-  wait_for 40 connected || fail "the guest does not come back"
+  wait_for 60 connected || fail "the guest does not come back"
 }
 
 # The device's slots, one by one; and files. What reads as an earlier version would be old.
@@ -34,14 +34,14 @@ step files back_again
 guest_run g1 60 sh $script swapon || die "swap cannot be started"
 job=$(guest_start g1 sh $script hog 48 3000)
 filled() { guest_run g1 20 'grep -q filled /run/hog'; }
-wait_for 120 filled || die "the guest did not fill its memory"
+wait_for 240 filled || die "the guest did not fill its memory"
 puts=$(client g1 .counters.puts_ok)
 traffic() { [ "$(client g1 .counters.puts_ok)" -gt $((puts + 200)) ]; }
 wait_for 60 traffic || fail "no traffic after the fill"
 killed
 sleep 3
 back
-guest_report g1 "$job" 200 hog.
-guest_report g1 "$(guest_start g1 sh $script hog 44 0)" 200 after.
+guest_report g1 "$job" 400 hog.
+guest_report g1 "$(guest_start g1 sh $script hog 44 0)" 300 after.
 guest_report g1 "$(guest_start g1 sh $script end)" 30 ''
 tmem stats --json | count_json tmemd

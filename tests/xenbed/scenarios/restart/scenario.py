@@ -2,7 +2,7 @@
 from bed.scenario import Disk
 
 SUMMARY = "tmemd is killed under a guest's traffic: lost pages are errors, never wrong; it goes on"
-LIMIT_S = 480
+LIMIT_S = 900
 HOST_MIB = 1280
 DOM0_MIB = 640
 GATE = False

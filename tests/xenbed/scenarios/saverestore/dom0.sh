@@ -8,12 +8,12 @@ swapping() {
   guest_create "$1" pv 128 "disk=['phy:$(disk save-swap),xvda,w']"
   guest_run "$1" 60 "sh /bed/scenarios/saverestore/guest.sh start $2" || die "$1 has no swap"
   guest_start "$1" sh /bed/scenarios/saverestore/guest.sh hog "$OPERATIONS"
-  guest_run "$1" 150 'until grep -q filled /run/hog; do sleep 1; done' || die "$1 does not fill its memory"
+  guest_run "$1" 300 'until grep -q filled /run/hog; do sleep 1; done' || die "$1 does not fill its memory"
 }
 
 # hog_end NAME PREFIX: its job was the business of the domain before; so another looks for its end.
 hog_end() {
-  guest_report "$1" "$(guest_start "$1" sh /bed/scenarios/saverestore/guest.sh end)" 250 "$2."
+  guest_report "$1" "$(guest_start "$1" sh /bed/scenarios/saverestore/guest.sh end)" 400 "$2."
 }
 
 # With a backing disk: everything comes home first.
