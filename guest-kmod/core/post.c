@@ -159,6 +159,12 @@ static unsigned int time_out_ms(const struct tmem_io *io)
 					   READ_ONCE(tmem_ephemeral_get_ms);
 }
 
+/* Whether time may help. A cache waits for room only, swap for another daemon as well. */
+static bool may_wait(const struct tmem_io *io, int error)
+{
+	return error == -EAGAIN || (error == -ENOTCONN && pool_persistent(io->pool));
+}
+
 static int take_io(struct tmem_io *io, u8 op, unsigned int flags)
 {
 	int list = op == TMEM_OP_PUT ? WAITING_PUTS : WAITING_GETS;
@@ -173,14 +179,18 @@ static int take_io(struct tmem_io *io, u8 op, unsigned int flags)
 	io->held = NULL;
 	io->deadline = jiffies + msecs_to_jiffies(time_out_ms(io));
 	queue = tmem_queue_lock(io->pool->id, io->key.oid, &irq);
-	/* A put does not overtake another that waits: it might be of the same key. */
+	/*
+	 * A put does not overtake another that waits: it might be of the same key. A get of the
+	 * cache does not wait behind those of swap for a daemon that is gone.
+	 */
 	if ((io->waits || op == TMEM_OP_PUT) && !list_empty(&queue->waiting[list]))
-		result = -EAGAIN;
+		result = op == TMEM_OP_GET && may_post(queue, io->pool, op) == -ENOTCONN ?
+				 -ENOTCONN : -EAGAIN;
 	else
 		result = post_io(queue, io, flags);
 	if (!result) {
 		result = io->credited;
-	} else if (io->waits && result != -ENOSPC) {
+	} else if (io->waits && may_wait(io, result)) {
 		list_add_tail(&io->link, &queue->waiting[list]);
 		pool_count(io->pool, STAT_WAITED);
 		tmem_queue_arm(queue);
@@ -216,7 +226,7 @@ void tmem_run_waiting(struct tmem_queue *queue, struct list_head *failed)
 
 			if (!error)
 				list_del(&io->link);
-			else if (error == -ENOSPC)
+			else if (!may_wait(io, error))
 				list_move_tail(&io->link, failed);
 			else if (error == -EAGAIN)
 				break;

@@ -31,3 +31,15 @@ def moved(result, guests):
     ins = total("swap_reads_pool", "swap_reads_staged", "swap_reads_disk")
     outs = total("swap_writes_pool", "swap_writes_disk")
     result.counts.update(page_outs=outs, page_ins=ins, pages_moved=outs + ins)
+
+
+def check_both(result):
+    """Of `dom0-load.sh` of scenario both."""
+    for key in ("hog.wrong", "hog.lost", "files.wrong", "files.failed", "end.complaints"):
+        yield result.equal(key, 0)
+    yield result.at_least("end.swap_writes_pool", 1000)
+    yield result.at_least("end.cache_hits", 100)
+    for name, ours in (("put_ok", "puts_ok"), ("get_ok", "hits"), ("flush_ok", "flushes_found")):
+        total = result[f"end.pool0_{name}"] + result[f"end.pool1_{name}"]
+        yield result.equal(f"g1.dom0.counters.{ours}", total)
+    yield result.equal("g1.dom0.pages.persistent", 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Usage: guest.sh start | end
+# Usage: guest.sh start | swap OPERATIONS | files | end
 . /bed/lib.sh
 case "$1" in
   start)
@@ -7,6 +7,12 @@ case "$1" in
     connect
     swap_on 128
     cache_on xvda
+    ;;
+  swap)
+    hog --mib 64 --operations "$2" --seed 51
+    ;;
+  files)
+    for _ in 1 2 3; do fileset read /mnt --mib 48 --seed 6 || exit 1; done
     ;;
   end)
     swapoff /dev/tmemswap0 || die "swapoff failed"
