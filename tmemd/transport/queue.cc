@@ -39,7 +39,7 @@ Queue::Queue(const RingView& ring, const QueueOptions& options, store::Store& st
       epoch_(store::Store::epoch(*client_)),
       done_(done) {}
 
-Queue::Turn Queue::run(Context& context, uint32_t requests_max) {
+Queue::Turn Queue::run(Context& context, uint32_t requests_max, const Interrupted& interrupted) {
   if (closed_ != CloseReason::kOpen) return {0, false, closed_};
   const uint32_t posted = load_acquire(ring_.control().req_prod);
   const uint32_t waiting = posted - done_;
@@ -79,7 +79,8 @@ Queue::Turn Queue::run(Context& context, uint32_t requests_max) {
     ++executed;
     store_release(ring_.control().rsp_prod, done_);
     if (bad_requests_ > options_.bad_requests_max) close(CloseReason::kTooManyBad);
-    if (has_next) current = next;
+    if (!has_next || (interrupted && interrupted())) break;
+    current = next;
   }
   repeat_by_mutation(context, current);
   empty_events_in_row_ = 0;

@@ -6,6 +6,7 @@
 // Crash rule (abi.h): rsp_prod is published after each request and before the next one changes the
 // store, so a successor that attaches to the same memory runs at most one request twice.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <variant>
@@ -62,8 +63,10 @@ class Queue {
     bool more = false;  // requests are left
     CloseReason closed = CloseReason::kOpen;
   };
-  // Runs at most `requests_max` requests, then notifies the guest once if it asked for that.
-  Turn run(Context& context, uint32_t requests_max);
+  // Runs at most `requests_max` requests, then notifies the guest once if it asked for that. Ends
+  // earlier when `interrupted` says so; it is asked after each request.
+  using Interrupted = std::function<bool()>;
+  Turn run(Context& context, uint32_t requests_max, const Interrupted& interrupted = {});
 
   // True if the guest has posted something. One load.
   bool has_requests() const {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 
 #include "tmemd/transport/thread_signals.h"
 
@@ -21,6 +22,11 @@ constexpr uint32_t kRequestsBetweenEvents = 64;
 // ... and a round counts for at least this many, so that slow traffic does not hide others' events.
 constexpr uint32_t kRoundWeight = 16;
 constexpr int kEventsPerWait = 64;
+// A queue that interrupts a turn runs this many, and then as many of that turn follow: no queue
+// gets more by posting little at a time.
+constexpr uint32_t kRequestsPerInterruption = 4;
+// Queues that are looked at after a request, so that many idle ones cost a busy one little.
+constexpr size_t kPeeksPerRequest = 8;
 
 // Spinning is about the CPU's time, not the daemon's: it does not use the injected Clock.
 uint64_t monotonic_ns() {
@@ -144,6 +150,7 @@ bool WorkerThread::apply_commands() {
     } else if (command.attach) {
       // Read the ring once without being asked: the guest may have posted before we watched.
       command.attachment->state_ = Attachment::State::kReady;
+      attached_.push_back(command.attachment);
       ready_.push_back(command.attachment);
     } else {
       forget(*command.attachment);
@@ -156,6 +163,7 @@ bool WorkerThread::apply_commands() {
 // Under mutex_. The descriptor is out of the epoll set already; events that were fetched before
 // are not kept across commands.
 void WorkerThread::forget(Attachment& attachment) {
+  std::erase(attached_, &attachment);
   std::erase(ready_, &attachment);
   attachment.queue_->close(CloseReason::kDetached);
   attachment.detached_ = true;
@@ -188,6 +196,8 @@ uint32_t WorkerThread::run_round() {
   const uint64_t now_ns = monotonic_ns();
   std::erase_if(ready_,
                 [&](Attachment* attachment) { return !run_turn(*attachment, now_ns, &executed); });
+  ready_.insert(ready_.end(), became_ready_.begin(), became_ready_.end());
+  became_ready_.clear();
   if (context_.saw_no_space) {
     context_.saw_no_space = false;
     if (options_.on_no_space) options_.on_no_space();
@@ -196,12 +206,25 @@ uint32_t WorkerThread::run_round() {
 }
 
 bool WorkerThread::run_turn(Attachment& attachment, uint64_t now_ns, uint32_t* executed) {
-  const Queue::Turn turn = attachment.queue_->run(context_, kRequestsPerTurn);
+  if (attachment.state_ == Attachment::State::kClosed) return false;  // while it interrupted
+  Queue::Turn turn;
+  uint32_t left = kRequestsPerTurn;
+  Attachment* waiting = nullptr;
+  Queue::Interrupted interrupted;
+  if (attached_.size() > 1)
+    interrupted = [&] { return (waiting = find_waiting(attachment)) != nullptr; };
+  do {
+    if (waiting != nullptr) serve_waiting(*std::exchange(waiting, nullptr), now_ns, executed);
+    const Queue::Turn part = attachment.queue_->run(context_, left, interrupted);
+    turn = {turn.executed + part.executed, part.more, part.closed};
+    left -= part.executed;
+  } while (waiting != nullptr);
   *executed += turn.executed;
   if (turn.closed != CloseReason::kOpen) {
     report_closed(attachment, turn.closed);
     return false;
   }
+  attachment.has_backlog_ = turn.more;
   if (turn.executed > 0) {
     // The start of the round is near enough; the clock is not read again.
     attachment.last_work_ns_ = now_ns;
@@ -211,6 +234,31 @@ bool WorkerThread::run_turn(Attachment& attachment, uint64_t now_ns, uint32_t* e
   if (!attachment.queue_->arm()) return true;
   attachment.state_ = Attachment::State::kArmed;
   return false;
+}
+
+Attachment* WorkerThread::find_waiting(const Attachment& busy) {
+  if (requests_until_peek_ > 0) {
+    --requests_until_peek_;
+    return nullptr;
+  }
+  for (size_t i = 0; i < std::min(kPeeksPerRequest, attached_.size()); ++i) {
+    Attachment* const one = attached_[next_peek_++ % attached_.size()];
+    if (one != &busy && !one->has_backlog_ && one->queue_->has_requests()) return one;
+  }
+  return nullptr;
+}
+
+void WorkerThread::serve_waiting(Attachment& attachment, uint64_t now_ns, uint32_t* executed) {
+  const Queue::Turn turn = attachment.queue_->run(context_, kRequestsPerInterruption);
+  *executed += turn.executed;
+  requests_until_peek_ = turn.executed;
+  if (attachment.state_ == Attachment::State::kArmed) {
+    attachment.state_ = Attachment::State::kReady;
+    became_ready_.push_back(&attachment);
+  }
+  attachment.has_backlog_ = turn.more;
+  attachment.last_work_ns_ = now_ns;
+  if (turn.closed != CloseReason::kOpen) report_closed(attachment, turn.closed);
 }
 
 void WorkerThread::report_closed(Attachment& attachment, CloseReason reason) {

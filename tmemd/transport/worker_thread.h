@@ -41,6 +41,9 @@ class WorkerThread {
   uint32_t run_round();
   // True if the queue stays in the ready list.
   bool run_turn(Attachment& attachment, uint64_t now_ns, uint32_t* executed);
+  // A queue that had nothing left and has a request now, or null; not `busy`.
+  Attachment* find_waiting(const Attachment& busy);
+  void serve_waiting(Attachment& attachment, uint64_t now_ns, uint32_t* executed);
   void report_closed(Attachment& attachment, CloseReason reason);
 
   const WorkerOptions options_;
@@ -55,7 +58,11 @@ class WorkerThread {
 
   // State below belongs to the thread.
   Context context_;
+  std::vector<Attachment*> attached_;
   std::vector<Attachment*> ready_;
+  std::vector<Attachment*> became_ready_;  // in this round; ready_ must not change under it
+  size_t next_peek_ = 0;                   // into attached_
+  uint32_t requests_until_peek_ = 0;
   SpinBudget spin_budget_;
   bool spinning_allowed_ = false;  // in this round
   uint32_t since_events_ = 0;      // weighted requests run since the epoll set was asked

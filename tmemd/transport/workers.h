@@ -4,7 +4,8 @@
 //
 // A thread sleeps in one epoll set of its queues' wake descriptors (edge-triggered, never read: a
 // guest that owns the other end cannot make a read block, and a counter it fills harms only
-// itself). Ready queues take turns of a bounded number of requests.
+// itself). Ready queues take turns of a bounded number of requests. A queue that had nothing left
+// at its last turn does not wait for the turns of those that always have more: it interrupts them.
 #pragma once
 #include <functional>
 #include <memory>
@@ -53,6 +54,7 @@ class Attachment {
   // Of the thread only.
   State state_ = State::kNew;
   uint64_t last_work_ns_ = 0;
+  bool has_backlog_ = false;  // requests were left after its last turn
 };
 
 // Thread safety: every method from any thread.
