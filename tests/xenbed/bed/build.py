@@ -10,6 +10,7 @@ from .packages import kernel_headers, kernel_version
 
 DOM0_PROGRAMS = ("tmemd", "tmem")
 KMOD = ROOT / "guest-kmod"
+HOSTILE = BED / "hostile"
 
 
 def programs(folder, prebuilt):
@@ -32,20 +33,19 @@ def programs(folder, prebuilt):
     return dom0, found
 
 
-def sources_of_modules():
-    files = [p for p in KMOD.rglob("*")
-             if p.is_file() and (p.suffix in (".c", ".h", ".S") or p.name in ("Makefile", "Kbuild"))]
-    return sorted(files) + sorted((ROOT / "libtmem/include/tmem").glob("*.h"))
+def sources_below(folder):
+    return sorted(p for p in folder.rglob("*")
+                  if p.is_file() and (p.suffix in (".c", ".h", ".S") or p.name in ("Makefile", "Kbuild")))
 
 
-def modules(variables=()):
-    """The guest modules as built for the bed's kernel, by name.
+def built_modules(source, what, command, variables=()):
+    """The modules of a folder of this tree, built by `command(folder)` for the bed's kernel.
 
     Built in the cache, in a folder named after sources, kernel and make variables: the tree stays
     clean, and only a change builds anew.
     """
     digest = hashlib.sha256(f"{kernel_version()} {sorted(variables)}".encode())
-    files = sources_of_modules()
+    files = sources_below(source) + sorted((ROOT / "libtmem/include/tmem").glob("*.h"))
     for path in files:
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     folder = CACHE / "kmod" / digest.hexdigest()[:16]
@@ -56,10 +56,23 @@ def modules(variables=()):
             copy = folder / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
-        run(["make", "-s", "-j", str(os.cpu_count() or 2), "-C", folder / "guest-kmod",
-             f"KDIR={kernel_headers()}", *variables, "modules"], "building the guest modules")
+        run([*command(folder), *variables, "modules"], f"building {what}")
         done.touch()
-    built = sorted((folder / "guest-kmod").rglob("*.ko"))
+    built = sorted((folder / source.relative_to(ROOT)).rglob("*.ko"))
     if not built:
-        raise BedError("guest-kmod was built, but there is no module")
+        raise BedError(f"{what} were built, but there is no module")
     return built
+
+
+def modules(variables=()):
+    """The guest modules and the hostile one."""
+    def make_guest(folder):
+        return ["make", "-s", "-j", str(os.cpu_count() or 2), "-C", folder / "guest-kmod",
+                f"KDIR={kernel_headers()}"]
+
+    def make_hostile(folder):
+        return ["make", "-s", "-C", kernel_headers(), f"M={folder / HOSTILE.relative_to(ROOT)}",
+                f"KCPPFLAGS=-I{folder / 'libtmem/include'}"]
+
+    return (built_modules(KMOD, "the guest modules", make_guest, variables)
+            + built_modules(HOSTILE, "the hostile modules", make_hostile))
