@@ -20,10 +20,10 @@ uptime_whole() { cut -d. -f1 /proc/uptime; }
 # Waiting. There is one CPU, and dom0 comes first: who polls fast starves the guests.
 # wait_for LIMIT_S COMMAND...: until it succeeds; tried each second.
 wait_for() {
-  _end=$(($(uptime_whole) + $1))
+  local end=$(($(uptime_whole) + $1))
   shift
   until "$@" >/dev/null 2>&1; do
-    [ "$(uptime_whole)" -lt "$_end" ] || return 1
+    [ "$(uptime_whole)" -lt "$end" ] || return 1
     sleep 1
   done
 }
@@ -31,9 +31,9 @@ wait_for() {
 # wait_node LIMIT_S NODE: until a node of xenstore exists; sleeps in a watch. The second event of a
 # watch is the first change; one between test and watch is missed, so each watch lasts some seconds.
 wait_node() {
-  _end=$(($(uptime_whole) + $1))
+  local end=$(($(uptime_whole) + $1))
   until xenstore-exists "$2"; do
-    [ "$(uptime_whole)" -lt "$_end" ] || return 1
+    [ "$(uptime_whole)" -lt "$end" ] || return 1
     timeout 5 xenstore-watch -n 2 "$2" >/dev/null 2>&1
   done
   return 0  # not the status of the last watch
@@ -79,14 +79,13 @@ cpu_seconds() {
 # swap_settled NAME: after its swapoff. The module gives freed slots back in batches; then its
 # figures and ours must agree.
 swap_settled() {
-  _name=$1
-  wait_for 20 no_persistent_pages
+  wait_for 20 no_persistent_pages "$1"
   guest_run "$1" 30 '. /bed/lib.sh; figures pool_ $TMEM/pool0; figures swap_ $TMEM/swap; kernel_complaints' |
     count_pairs "$1."
   client "$1" . | count_json "$1.dom0"
   count "$1.pages_after_swapoff" "$(client "$1" .pages.persistent)"
 }
-no_persistent_pages() { [ "$(client "$_name" .pages.persistent)" = 0 ]; }
+no_persistent_pages() { [ "$(client "$1" .pages.persistent)" = 0 ]; }
 
 # ---- guests ----
 
@@ -100,7 +99,7 @@ domid() {
 
 # guest_create NAME pv|pvh MEMORY_MIB [LINE of xl.cfg...]: and waits until its agent is ready.
 guest_create() {
-  _name=$1
+  local name=$1
   {
     printf 'name="%s"\ntype="%s"\nmemory=%s\nvcpus=1\n' "$1" "$2" "$3"
     printf 'kernel="/bed/vmlinux"\nramdisk="/bed/guest.img"\n'
@@ -109,8 +108,8 @@ guest_create() {
     printf 'on_crash="preserve"\non_poweroff="destroy"\non_reboot="destroy"\n'
     shift 3
     printf '%s\n' "$@"
-  } > "/run/$_name.cfg"
-  guest_boot "$_name"
+  } > "/run/$name.cfg"
+  guest_boot "$name"
 }
 
 # guest_boot NAME: creates it from the configuration that guest_create wrote.
@@ -123,9 +122,9 @@ guest_boot() {
 guest_ready() { xenstore-exists "/local/domain/$(domid "$1")/data/ready"; }
 # guest_wait NAME [LIMIT_S]
 guest_wait() {
-  _ready=/local/domain/$(domid "$1")/data/ready
+  local ready=/local/domain/$(domid "$1")/data/ready
   for _ in $(seq $(((${2:-180} + 9) / 10))); do
-    wait_node 10 "$_ready" && return 0
+    wait_node 10 "$ready" && return 0
     guest_crashed "$1" && die "guest $1 crashed"
   done
   die "guest $1 is silent"
@@ -137,46 +136,45 @@ guest_destroy() { xl destroy "$1"; }
 # Jobs run in the guest, several at once if wanted; ids are unique while dom0 is up.
 # guest_start NAME COMMAND: starts it and prints the job's id.
 guest_start() {
-  _job=$(tr -d ' .' < /proc/uptime)
-  _data=/local/domain/$(domid "$1")/data
+  local job=$(tr -d ' .' < /proc/uptime) data=/local/domain/$(domid "$1")/data
   shift
-  wait_for 30 guest_listens "$_data" || die "a guest's agent does not listen"
-  xenstore-write "$_data/cmd" "$_job $*" || die "cannot give a job to a guest"
-  echo "$_job"
+  wait_for 30 guest_listens "$data" || die "a guest's agent does not listen"
+  xenstore-write "$data/cmd" "$job $*" || die "cannot give a job to a guest"
+  echo "$job"
 }
 guest_listens() { [ -z "$(xenstore-read "$1/cmd")" ]; }
 
 # guest_join NAME JOB LIMIT_S: prints its output; its exit status is the command's, 124 after LIMIT_S.
 guest_join() {
-  _data=/local/domain/$(domid "$1")/data/job/$2 _left=$3
-  until wait_node $((_left < 120 ? _left : 120)) "$_data/rc"; do
-    _left=$((_left - 120))
-    [ $_left -gt 0 ] || return 124
+  local data=/local/domain/$(domid "$1")/data/job/$2 left=$3 part rc
+  until wait_node $((left < 120 ? left : 120)) "$data/rc"; do
+    left=$((left - 120))
+    [ $left -gt 0 ] || return 124
     progress
   done
-  _rc=$(xenstore-read "$_data/rc")
-  for _part in $(xenstore-list "$_data" | grep '^p' | sort); do
-    xenstore-read "$_data/$_part"
+  rc=$(xenstore-read "$data/rc")
+  for part in $(xenstore-list "$data" | grep '^p' | sort); do
+    xenstore-read "$data/$part"
   done | base64 -d
-  xenstore-rm "$_data"
-  return "$_rc"
+  xenstore-rm "$data"
+  return "$rc"
 }
 
 # guest_report NAME JOB LIMIT_S [PREFIX]: joins; the key=value words that it says become counts with
 # PREFIX (default NAME.); a bad exit status is a failure.
 guest_report() {
-  guest_join "$1" "$2" "$3" > "/run/$1.out"
-  _status=$?
+  local status=0
+  guest_join "$1" "$2" "$3" > "/run/$1.out" || status=$?
   count_pairs "${4-$1.}" < "/run/$1.out"
-  [ $_status -eq 0 ] || fail "$1: its command ended with $_status"
+  [ $status -eq 0 ] || fail "$1: its command ended with $status"
 }
 
 # guest_run NAME LIMIT_S COMMAND: starts and joins.
 guest_run() {
-  _guest=$1 _limit=$2
+  local guest=$1 limit=$2 id
   shift 2
-  _id=$(guest_start "$_guest" "$*") || return 1
-  guest_join "$_guest" "$_id" "$_limit"
+  id=$(guest_start "$guest" "$*") || return 1
+  guest_join "$guest" "$id" "$limit"
 }
 
 # count_pairs PREFIX: each key=value of the input becomes a count; the input is shown.

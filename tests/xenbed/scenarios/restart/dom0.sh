@@ -33,8 +33,7 @@ step files back_again
 # Swap, with traffic in flight.
 guest_run g1 60 sh $script swapon || die "swap cannot be started"
 job=$(guest_start g1 sh $script hog 48 3000)
-filled() { guest_run g1 20 'grep -q filled /run/hog'; }
-wait_for 240 filled || die "the guest did not fill its memory"
+guest_run g1 300 'until grep -q filled /run/hog; do sleep 1; done' || die "the guest is not filled"
 puts=$(client g1 .counters.puts_ok)
 traffic() { [ "$(client g1 .counters.puts_ok)" -gt $((puts + 200)) ]; }
 wait_for 60 traffic || fail "no traffic after the fill"
