@@ -209,7 +209,7 @@ bool link_wait_closed(unsigned int ms)
 /* A ring whose counters were spoilt has no answers that mean anything. */
 void link_take_answers(void)
 {
-	u32 produced = smp_load_acquire(&link.control->rsp_prod);
+	u32 produced = smp_load_acquire(&link.control->rsp_prod); /* before the responses */
 
 	if (produced - link.taken > link.entries)
 		return;
@@ -256,7 +256,7 @@ struct tmem_request *link_request(u8 op, u32 pool)
 
 void link_ring(void)
 {
-	smp_store_release(&link.control->req_prod, link.posted);
+	smp_store_release(&link.control->req_prod, link.posted); /* behind the requests */
 	link_notify();
 }
 

@@ -4,6 +4,7 @@
  * of what it does from then on; `none` closes the connection. The order before is accounted for in
  * data/counts when it has ended.
  */
+#include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -65,12 +66,16 @@ static void order_changed(struct xenbus_watch *watch, const char *path, const ch
 
 static struct xenbus_watch order = { .node = "data/attack", .callback = order_changed };
 
-/* Takes what time of the CPU the attack leaves, so that its guest has the same share in every phase. */
+/*
+ * Takes what time of the CPU an attack (or being quiet) leaves, so that the guest has the same share of
+ * the host's CPU in every phase.
+ */
 static int burn(void *data)
 {
 	set_user_nice(current, MAX_NICE);
 	while (!kthread_should_stop()) {
-		cpu_relax();
+		if (!READ_ONCE(wanted)->round)
+			msleep(50);
 		cond_resched();
 	}
 	return 0;

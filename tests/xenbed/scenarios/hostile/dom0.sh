@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# g1 swaps all the time. The other guest's CPU is never idle; it is quiet or attacks, in turns.
+tmemd_start '[pool]
+memory = "192M"
+[store]
+zstd = false
+[[client]]
+name = "g1"
+guarantee = "96M"
+[[client]]
+name = "evil"
+cap = "24M"'
+# Xen's default. With the bed's priority for dom0, on its one CPU, whoever gives dom0 work would take the
+# others' time, whatever tmemd does.
+xl sched-credit2 -d 0 -w 256
+pid=$(tmemd_pid) xenstored=$(pidof xenstored)
+
+# sample: the time in ms, what g1 moved, CPU of tmemd and xenstored in ms. It is measured itself: few commands.
+sample() {
+  moved=$(client g1 '.counters.puts_ok + .counters.hits')
+  read -r now _ < /proc/uptime
+  read -r _ _ _ _ _ _ _ _ _ _ _ _ _ tmemd_user tmemd_system _ < "/proc/$pid/stat"
+  read -r _ _ _ _ _ _ _ _ _ _ _ _ _ store_user store_system _ < "/proc/$xenstored/stat"
+  echo "${now%.*}${now#*.}0 $moved $((tmemd_user + tmemd_system))0 $((store_user + store_system))0"
+}
+
+# phase NAME ORDER: measures.
+phase() {
+  xenstore-write "$node/attack" "$2"
+  sleep 1
+  from=$(sample)
+  sleep "$PHASE_S"
+  set -- "$1" $from $(sample)
+  echo "ms=$(($6 - $2)) pages=$(($7 - $3)) tmemd_ms=$(($8 - $4)) xenstored_ms=$(($9 - $5))" |
+    count_pairs "$1."
+}
+
+# inventory NAME: what tmemd holds, and what it has said.
+inventory() {
+  count "$1.rss_anon_kib" "$(awk '$1 == "RssAnon:" { print $2 }' "/proc/$pid/status")"
+  count "$1.fds" "$(ls "/proc/$pid/fd" | wc -l)"
+  count "$1.mappings" "$(grep -c xen/gntdev "/proc/$pid/maps")"
+  count "$1.log_lines" "$(wc -l < /var/log/tmemd.log)"
+  tmem stats --json | jq '.transport.xen | del(.guests, .ring)' | count_json "$1.xen"
+}
+
+evil_connected() { [ "$(client evil .transport.state)" = '"connected"' ]; }
+
+guest_create g1 pv 128
+guest_create evil pv 128
+node=/local/domain/$(domid evil)/data
+guest_run evil 60 'modprobe tmem_hostile' || die "evil has no module"
+guest_run g1 60 '. /bed/lib.sh; connect; swap_on 128' || die "g1 has no swap"
+job=$(guest_start g1 'hog --mib 60 --seed 71 --seconds 100000')
+swaps() { [ "$(client g1 '.counters.puts_ok + .counters.hits')" -gt 4000 ]; }
+wait_for 120 swaps || die "g1 does not swap"
+xenstore-write "$node/attack" quiet
+wait_for 30 evil_connected || die "evil is not connected"
+inventory before
+
+for attack in $ATTACKS; do
+  control=quiet
+  [ "$attack" != states ] || control=writes
+  phase "$attack.control" "$control"
+  phase "$attack.attack" "$attack"
+  # The next attempt is an honest one.
+  xenstore-write "$node/attack" quiet
+  wait_for 40 evil_connected || fail "after $attack an honest connection is refused"
+  xenstore-read "$node/counts" | count_pairs "$attack.evil_"
+  inventory "$attack.after"
+done
+phase last.control quiet
+
+xenstore-write "$node/attack" none
+guest_run g1 60 'kill $(pidof hog)'
+guest_report g1 "$job" 120
+guest_run g1 60 '. /bed/lib.sh; figures swap_ $TMEM/swap; kernel_complaints' | count_pairs g1.
+guest_run evil 60 '. /bed/lib.sh; kernel_complaints' | count_pairs evil.
+guest_destroy evil
+gone() { [ -z "$(client evil .number)" ]; }
+wait_for 20 gone || fail "tmemd keeps the dead guest"
+one_domain() { [ "$(domains | wc -l)" -eq 1 ]; }
+wait_for 20 one_domain || fail "the hostile guest is a zombie"
+inventory end
+[ "$(tmemd_pid)" = "$pid" ] || fail "tmemd is another process than before"
+grep -o 'domain [0-9]* .*' /var/log/tmemd.log | sort | uniq -c | sort -rn | head -n 30
