@@ -2,13 +2,12 @@
 /*
  * Every difference between kernel versions, and nothing else.
  *
- * Built against 6.1 and 6.12. Branches for what lies between follow the kernels' history and were
- * not compiled.
+ * Built against 5.10 (core, frontswap, cleancache), 6.1 and 6.12. Branches for what lies between
+ * follow the kernels' history and were not compiled.
  */
 #ifndef TMEM_COMPAT_H
 #define TMEM_COMPAT_H
 
-#include <linux/blkdev.h>
 #include <linux/blkdev.h>
 #include <linux/timer.h>
 #include <linux/version.h>
@@ -29,22 +28,79 @@
 
 /* A disk, opened for reading to look at it: by holder and mode (6.1), holder operations (6.5), file (6.9). */
 #if TMEM_KERNEL(6, 9)
-typedef struct file *tmem_bdev_handle;
+#define tmem_bdev_handle struct file *
 #define tmem_bdev_open(path) bdev_file_open_by_path(path, BLK_OPEN_READ, NULL, NULL)
 #define tmem_bdev_of(handle) file_bdev(handle)
 #define tmem_bdev_close(handle) fput(handle)
 #elif TMEM_KERNEL(6, 5)
-typedef struct block_device *tmem_bdev_handle;
+#define tmem_bdev_handle struct block_device *
 #define tmem_bdev_open(path) blkdev_get_by_path(path, BLK_OPEN_READ, NULL, NULL)
 #define tmem_bdev_of(handle) (handle)
 #define tmem_bdev_close(handle) blkdev_put(handle, NULL)
 #else
-typedef struct block_device *tmem_bdev_handle;
+#define tmem_bdev_handle struct block_device *
 #define tmem_bdev_open(path) blkdev_get_by_path(path, FMODE_READ, NULL)
 #define tmem_bdev_of(handle) (handle)
 #define tmem_bdev_close(handle) blkdev_put(handle, FMODE_READ)
 #endif
 
+/* Short mappings of a page: 5.11. */
+#if !TMEM_KERNEL(5, 11)
+#define kmap_local_page(page) kmap_atomic(page)
+#define kunmap_local(address) kunmap_atomic(address)
+#endif
+
+/* A frontend: removal returns nothing (6.0); a guest that boots does not wait for it (5.16). */
+#if TMEM_KERNEL(6, 0)
+#define tmem_remove_result void
+#define TMEM_REMOVE_RESULT
+#else
+#define tmem_remove_result int
+#define TMEM_REMOVE_RESULT 0
+#endif
+#if TMEM_KERNEL(5, 16)
+#define TMEM_NOT_ESSENTIAL .not_essential = true,
+#else
+#define TMEM_NOT_ESSENTIAL
+#endif
+
+/* The end of a grant, together with its page: by address until 6.0. */
+#if TMEM_KERNEL(6, 1)
+#define tmem_grant_end_with_page(ref, page) gnttab_end_foreign_access(ref, page)
+#else
+#define tmem_grant_end_with_page(ref, page)                                                        \
+	gnttab_end_foreign_access(ref, 0, (unsigned long)page_address(page))
+#endif
+
+/* Frontswap: several backends until 5.16; one, and no way for modules, until 6.5; none since. */
+#define TMEM_FRONTSWAP_TAKEN TMEM_KERNEL(5, 17)
+#if TMEM_FRONTSWAP_TAKEN
+#define TMEM_FRONTSWAP_CONST const
+#else
+#define TMEM_FRONTSWAP_CONST
+#endif
+
+/* What submit_bio() returns: a cookie (5.10), nothing (5.16). */
+#if TMEM_KERNEL(5, 16)
+#define tmem_submit_result void
+#define TMEM_SUBMIT_RESULT
+#else
+#define tmem_submit_result blk_qc_t
+#define TMEM_SUBMIT_RESULT BLK_QC_T_NONE
+#endif
+
+/* What ftrace gives its callbacks, and how it is asked not to call them inside of themselves: 5.11. */
+#if TMEM_KERNEL(5, 11)
+#define tmem_ftrace_regs struct ftrace_regs
+#define tmem_ftrace_pt_regs(regs) ftrace_get_regs(regs)
+#define TMEM_FTRACE_RECURSION FTRACE_OPS_FL_RECURSION
+#else
+#define tmem_ftrace_regs struct pt_regs
+#define tmem_ftrace_pt_regs(regs) (regs)
+#define TMEM_FTRACE_RECURSION 0
+#endif
+
+#if TMEM_KERNEL(5, 15)
 /*
  * A disk of 4 KiB blocks on which swap waits for each page instead of reading ahead. What says so:
  * a rw_page operation (until 6.2), a queue flag (6.3), a queue limit (6.11).
@@ -91,6 +147,7 @@ static inline struct gendisk *tmem_disk_alloc(bool synchronous)
 #endif
 	return disk;
 }
+#endif
 
 /* A block device that nobody else may open: 6.5, 6.7, 6.9. */
 struct tmem_backing {

@@ -287,7 +287,7 @@ static int frontend_probe(struct xenbus_device *device, const struct xenbus_devi
 	return 0;
 }
 
-static void frontend_remove(struct xenbus_device *device)
+static tmem_remove_result frontend_remove(struct xenbus_device *device)
 {
 	mutex_lock(&tmem.lifecycle);
 	if (tmem.device == device) {
@@ -296,6 +296,7 @@ static void frontend_remove(struct xenbus_device *device)
 		tmem.device = NULL;
 	}
 	mutex_unlock(&tmem.lifecycle);
+	return TMEM_REMOVE_RESULT;
 }
 
 static void backend_changed(struct xenbus_device *device, enum xenbus_state state)
@@ -339,7 +340,7 @@ static const struct xenbus_device_id tmem_ids[] = { { "tmem" }, { "" } };
 
 static struct xenbus_driver frontend = {
 	.ids = tmem_ids,
-	.not_essential = true,
+	TMEM_NOT_ESSENTIAL
 	.probe = frontend_probe,
 	.remove = frontend_remove,
 	.resume = frontend_resume,

@@ -73,7 +73,7 @@ void tmem_spare_free(void)
 	struct page *page, *next;
 
 	list_for_each_entry_safe(entry, next_entry, &mapped, link) {
-		gnttab_end_foreign_access(entry->granted.ref, entry->granted.page);
+		tmem_grant_end_with_page(entry->granted.ref, entry->granted.page);
 		kfree(entry);
 	}
 	INIT_LIST_HEAD(&mapped);
@@ -91,7 +91,7 @@ static void page_still_mapped(const struct tmem_page *granted)
 	struct mapped_page *entry = kmalloc(sizeof(*entry), GFP_RING);
 
 	if (!entry) {
-		gnttab_end_foreign_access(granted->ref, granted->page);
+		tmem_grant_end_with_page(granted->ref, granted->page);
 		return;
 	}
 	entry->granted = *granted;

@@ -108,7 +108,7 @@ static void pool_free(struct kobject *kobj)
 	kfree(container_of(kobj, struct tmem_pool, kobj));
 }
 
-static const struct kobj_type pool_type = {
+static struct kobj_type pool_type = {
 	.release = pool_free,
 	.sysfs_ops = &kobj_sysfs_ops,
 	.default_groups = pool_groups,

@@ -47,6 +47,7 @@ struct tmem_key {
 #define TMEM_POOL_SWAP 0
 #define TMEM_POOL_CACHE 1
 #define TMEM_POOL_FRONTSWAP 2
+#define TMEM_POOL_CLEANCACHE 3
 
 struct tmem_pool_ops {
 	/*

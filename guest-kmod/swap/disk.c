@@ -35,7 +35,7 @@ static void submit_discard(struct bio *bio)
 
 	for (; slot < end; slot++) {
 		slot_free(slot);
-		if (slot % SLOTS_PER_OBJECT == 0)
+		if (slot % TMEM_SLOTS_PER_OBJECT == 0)
 			cond_resched();
 	}
 	bio_endio(bio);

@@ -33,15 +33,21 @@ static void pool_down(void *ctx)
 {
 }
 
+static void pool_dropped(void *ctx, u8 op, const struct tmem_key *key, int error)
+{
+	if (op == TMEM_OP_FLUSH_PAGE && error != -ESTALE)
+		slot_not_flushed(key);
+}
+
 static void pool_room(void *ctx)
 {
-	flush_kick();
+	tmem_owed_room(&swap.owed);
 }
 
 static const struct tmem_pool_ops pool_ops = {
 	.up = pool_up,
 	.down = pool_down,
-	.dropped = flush_lost,
+	.dropped = pool_dropped,
 	.room = pool_room,
 	.evacuate = evacuate_set,
 };
@@ -93,7 +99,9 @@ static int device_start(void)
 	swap.worker = alloc_workqueue("tmem_swap", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
 	if (!swap.worker)
 		goto bios;
+	swap.owed.worker = swap.worker;
 	swap.pool = tmem_pool_open(TMEM_POOL_SWAP, TMEM_POOL_PERSISTENT, &pool_ops, &swap);
+	swap.owed.pool = swap.pool;
 	if (!IS_ERR(swap.pool))
 		return 0;
 	error = PTR_ERR(swap.pool);
@@ -117,11 +125,11 @@ static void device_stop(void)
 		cond_resched();
 	}
 	cancel_delayed_work_sync(&swap.evacuate_work);
-	cancel_delayed_work_sync(&swap.flush_work);
+	tmem_owed_stop(&swap.owed);
 	mod_delayed_work(swap.worker, &swap.spill_work, 0);
 	tmem_pool_close(swap.pool); /* puts in flight are answered or given up by this */
 	wait_var_event(&swap.pieces_out, !atomic_read(&swap.pieces_out));
-	cancel_delayed_work_sync(&swap.flush_work);
+	tmem_owed_stop(&swap.owed);
 	cancel_delayed_work_sync(&swap.spill_work);
 	destroy_workqueue(swap.worker);
 	bioset_exit(&swap.bios);
@@ -135,7 +143,6 @@ static int __init tmem_swap_init(void)
 	spin_lock_init(&swap.spill_lock);
 	INIT_LIST_HEAD(&swap.spills);
 	INIT_DELAYED_WORK(&swap.spill_work, spill_run);
-	INIT_DELAYED_WORK(&swap.flush_work, flush_run);
 	INIT_DELAYED_WORK(&swap.evacuate_work, evacuate_run);
 	error = backing_open();
 	if (error)

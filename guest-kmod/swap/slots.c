@@ -22,14 +22,6 @@ static struct hlist_head *bucket(u32 slot)
 	return &swap.buckets[slot % SLOT_BUCKETS];
 }
 
-struct tmem_key slot_key(u32 slot)
-{
-	return (struct tmem_key){
-		.oid = { 0, slot / SLOTS_PER_OBJECT, 0 },
-		.index = slot % SLOTS_PER_OBJECT,
-	};
-}
-
 void slot_set(u32 slot, enum slot_state state)
 {
 	enum slot_state old = swap.state[slot];
@@ -60,7 +52,7 @@ struct piece *piece_new(u32 slot, gfp_t gfp)
 	INIT_LIST_HEAD(&piece->spill);
 	piece->slot = slot;
 	piece->io.pool = swap.pool;
-	piece->io.key = slot_key(slot);
+	piece->io.key = tmem_slot_key(slot);
 	return piece;
 }
 
@@ -152,9 +144,21 @@ void slot_free(u32 slot)
 		return;
 	slot_lock(slot, &flags);
 	if (swap.state[slot] == SLOT_POOL)
-		flush_owe(slot);
+		tmem_owe(&swap.owed, slot);
 	slot_supersede(slot);
 	slot_set(slot, SLOT_EMPTY);
+	slot_unlock(slot, flags);
+}
+
+/* A flush was posted, and the connection ended before it was answered. Atomic. */
+void slot_not_flushed(const struct tmem_key *key)
+{
+	u32 slot = tmem_key_slot(key);
+	unsigned long flags;
+
+	slot_lock(slot, &flags);
+	if (swap.state[slot] != SLOT_POOL && !slot_current(slot))
+		tmem_owe(&swap.owed, slot);
 	slot_unlock(slot, flags);
 }
 
@@ -166,7 +170,7 @@ void slots_lost(void)
 
 	for (slot = 1; slot < swap.slots; slot++) {
 		slot_lock(slot, &flags);
-		clear_bit(slot, swap.pending);
+		tmem_owe_not(&swap.owed, slot);
 		if (swap.state[slot] == SLOT_POOL && !slot_staged(slot))
 			slot_set(slot, SLOT_LOST);
 		slot_unlock(slot, flags);
@@ -176,20 +180,18 @@ void slots_lost(void)
 
 int slots_init(u32 slots)
 {
-	unsigned int i;
+	int error;
 
 	swap.slots = slots;
-	for (i = 0; i < SLOT_LOCKS; i++)
-		spin_lock_init(&swap.locks[i]);
+	error = tmem_owed_init(&swap.owed, slots, &swap.stats[SWAP_FLUSHES]);
 	swap.state = vzalloc(slots);
-	swap.pending = vzalloc(BITS_TO_LONGS(slots) * sizeof(long));
 	swap.buckets = kvcalloc(SLOT_BUCKETS, sizeof(*swap.buckets), GFP_KERNEL);
 	swap.header = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	piece_cache = kmem_cache_create("tmem_swap_piece", sizeof(struct piece), 0, 0, NULL);
 	if (piece_cache)
 		swap.pieces = mempool_create_slab_pool(MEMPOOL_PIECES, piece_cache);
 	swap.requests = mempool_create_kmalloc_pool(64, sizeof(struct swap_request));
-	if (swap.state && swap.pending && swap.buckets && swap.header && swap.pieces &&
+	if (!error && swap.state && swap.buckets && swap.header && swap.pieces &&
 	    swap.requests)
 		return 0;
 	slots_exit();
@@ -204,6 +206,6 @@ void slots_exit(void)
 	if (swap.header)
 		__free_page(swap.header);
 	kvfree(swap.buckets);
-	vfree(swap.pending);
+	tmem_owed_exit(&swap.owed);
 	vfree(swap.state);
 }

@@ -40,7 +40,7 @@ void spill_add(struct piece *piece)
 static void leave_pool(u32 slot, enum slot_state state)
 {
 	if (swap.state[slot] == SLOT_POOL)
-		flush_owe(slot);
+		tmem_owe(&swap.owed, slot);
 	slot_set(slot, state);
 }
 

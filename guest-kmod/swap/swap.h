@@ -7,7 +7,7 @@
  *   write.c     a page goes to the pool
  *   spill.c     a page that the pool did not take goes to the backing disk, or is tried again
  *   read.c      a page comes back
- *   flush.c     pages of freed slots leave the pool, in batches
+ *   owed.h      (tmem_core) pages of freed slots leave the pool, in batches
  *   evacuate.c  all pages leave the pool for the backing disk
  *
  * A slot is a page of the device. Slot 0, where mkswap writes its header, stays in the guest.
@@ -27,11 +27,10 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include "compat.h"
+#include "owed.h"
 #include "tmem_core.h"
 
-#define SLOTS_PER_OBJECT 1024u
-#define SLOT_LOCKS 64u
-#define SLOT_BUCKETS 4096u /* a multiple of SLOT_LOCKS: a bucket has one lock */
+#define SLOT_BUCKETS 4096u /* a multiple of TMEM_SLOT_LOCKS: a bucket has one lock */
 
 /* Where a slot's page is. */
 enum slot_state {
@@ -95,10 +94,9 @@ struct swap_device {
 	struct tmem_backing backing;
 	struct page *header;
 
-	spinlock_t locks[SLOT_LOCKS]; /* state, pending, buckets of their slots */
-	u8 *state;		      /* enum slot_state, by slot */
-	unsigned long *pending;	      /* by slot: a flush is owed to the pool */
-	struct hlist_head *buckets;
+	struct tmem_owed owed;	    /* flushes, and the slots' locks: for state and buckets */
+	u8 *state;		    /* enum slot_state, by slot */
+	struct hlist_head *buckets; /* pieces, by slot */
 
 	mempool_t *pieces;
 	atomic_t pieces_out;
@@ -109,8 +107,6 @@ struct swap_device {
 	spinlock_t spill_lock;
 	struct list_head spills;
 	struct delayed_work spill_work;
-	struct delayed_work flush_work;
-	bool flush_stuck; /* flush_run() found no room */
 	struct delayed_work evacuate_work;
 	bool evacuating;
 	bool evacuate_failed;
@@ -128,12 +124,12 @@ static inline void swap_count(enum swap_stat stat)
 
 static inline void slot_lock(u32 slot, unsigned long *flags)
 {
-	spin_lock_irqsave(&swap.locks[slot % SLOT_LOCKS], *flags);
+	tmem_slot_lock(&swap.owed, slot, flags);
 }
 
 static inline void slot_unlock(u32 slot, unsigned long flags)
 {
-	spin_unlock_irqrestore(&swap.locks[slot % SLOT_LOCKS], flags);
+	tmem_slot_unlock(&swap.owed, slot, flags);
 }
 
 /* disk.c */
@@ -144,7 +140,6 @@ void request_done(struct swap_request *request, int error);
 /* slots.c; the slot's lock is held. */
 int slots_init(u32 slots);
 void slots_exit(void);
-struct tmem_key slot_key(u32 slot);
 void slot_set(u32 slot, enum slot_state state);
 void slot_supersede(u32 slot);
 struct piece *slot_staged(u32 slot);
@@ -155,6 +150,7 @@ void piece_unlink(struct piece *piece);
 void piece_hold(struct piece *piece);
 /* slots.c; takes locks itself. */
 void slot_free(u32 slot);
+void slot_not_flushed(const struct tmem_key *key);
 void slots_lost(void);
 struct piece *piece_new(u32 slot, gfp_t gfp);
 void piece_free(struct piece *piece);
@@ -169,12 +165,6 @@ bool read_page_now(u32 slot, struct page *page, unsigned int offset);
 void spill_add(struct piece *piece);
 void spill_run(struct work_struct *work);
 void disk_read(u32 slot, struct page *page, unsigned int offset, struct swap_request *request);
-
-/* flush.c. flush_owe(): the slot's lock is held. */
-void flush_owe(u32 slot);
-void flush_lost(void *ctx, u8 op, const struct tmem_key *key, int error);
-void flush_kick(void);
-void flush_run(struct work_struct *work);
 
 /* evacuate.c */
 void evacuate_run(struct work_struct *work);

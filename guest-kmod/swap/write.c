@@ -22,7 +22,7 @@ static void put_done(struct tmem_io *io)
 		if (piece->early)
 			piece_hold(piece);
 		else if (error != -ENOSPC)
-			flush_owe(piece->slot); /* it may be stored yet */
+			tmem_owe(&swap.owed, piece->slot); /* it may be stored yet */
 		spill_add(piece);
 		slot_unlock(piece->slot, flags);
 		return;
@@ -30,7 +30,7 @@ static void put_done(struct tmem_io *io)
 	/* A free overtook a put that had to wait for room: the flush has to be sent once more. */
 	if (piece->superseded && !piece->early && swap.state[piece->slot] != SLOT_POOL &&
 	    !slot_current(piece->slot))
-		flush_owe(piece->slot);
+		tmem_owe(&swap.owed, piece->slot);
 	if (!piece->superseded && !piece->early)
 		slot_set(piece->slot, SLOT_POOL);
 	piece_unlink(piece);
@@ -60,7 +60,7 @@ static int put_post(struct piece *piece, unsigned int how)
 		slot_supersede(slot);
 		piece->busy = true;
 		piece_link(piece);
-		clear_bit(slot, swap.pending);
+		tmem_owe_not(&swap.owed, slot);
 	}
 	if (result == 1) {
 		piece->early = true;
