@@ -14,8 +14,54 @@ static struct cache_disk *disk_of(struct kobject *kobj)
 	return container_of(kobj, struct cache_disk, kobj);
 }
 
-static ssize_t counter_show(struct kobject *kobj, char *text, size_t offset)
+static ssize_t counter_show(struct kobject *kobj, struct kobj_attribute *attr, char *text);
+
+struct counter {
+	struct kobj_attribute attr;
+	size_t offset; /* in struct cache_counters */
+};
+
+#define COUNTER(name)                                                                              \
+	{                                                                                          \
+		.attr = __ATTR(name, 0444, counter_show, NULL),                                    \
+		.offset = offsetof(struct cache_counters, name),                                   \
+	}
+
+static struct counter counters[] = {
+	COUNTER(puts),
+	COUNTER(puts_staged),
+	COUNTER(puts_stale),
+	COUNTER(puts_no_room),
+	COUNTER(puts_refused),
+	COUNTER(puts_over_limit),
+	COUNTER(evictions_unsupported),
+	COUNTER(hits),
+	COUNTER(misses),
+	COUNTER(stale_hits),
+	COUNTER(gets_no_room),
+	COUNTER(reads),
+	COUNTER(reads_full),
+	COUNTER(reads_partial),
+	COUNTER(reads_other),
+	COUNTER(writes),
+	COUNTER(writes_traced),
+	COUNTER(writes_missed),
+	COUNTER(writes_deferred),
+	COUNTER(write_errors),
+	COUNTER(invalidations),
+	COUNTER(flushes_no_room),
+	COUNTER(flushes),
+	COUNTER(records_read),
+	COUNTER(records_written),
+	COUNTER(spot_checks),
+	COUNTER(spot_unclear),
+	COUNTER(spot_mismatches),
+};
+static_assert(ARRAY_SIZE(counters) * sizeof(u64) == sizeof(struct cache_counters));
+
+static ssize_t counter_show(struct kobject *kobj, struct kobj_attribute *attr, char *text)
 {
+	size_t offset = container_of(attr, struct counter, attr)->offset;
 	u64 sum = 0;
 	int cpu;
 
@@ -23,15 +69,6 @@ static ssize_t counter_show(struct kobject *kobj, char *text, size_t offset)
 		sum += *(u64 *)((char *)per_cpu_ptr(disk_of(kobj)->counters, cpu) + offset);
 	return sysfs_emit(text, "%llu\n", sum);
 }
-
-#define X(name)                                                                                    \
-	static ssize_t name##_show(struct kobject *kobj, struct kobj_attribute *attr, char *text)  \
-	{                                                                                          \
-		return counter_show(kobj, text, offsetof(struct cache_counters, name));            \
-	}                                                                                          \
-	static struct kobj_attribute name##_attr = __ATTR_RO(name);
-CACHE_COUNTERS(X)
-#undef X
 
 static ssize_t state_show(struct kobject *kobj, struct kobj_attribute *attr, char *text)
 {
@@ -75,12 +112,11 @@ static struct kobj_attribute front_end_attr = __ATTR_RO(front_end);
 static struct kobj_attribute forced_attr = __ATTR_RO(forced);
 static struct kobj_attribute pages_attr = __ATTR_RO(pages);
 
-#define X(name) &name##_attr.attr,
-static struct attribute *disk_attrs[] = {
+static struct attribute *plain[] = {
 	&state_attr.attr, &reason_attr.attr, &front_end_attr.attr, &forced_attr.attr,
-	&pages_attr.attr, CACHE_COUNTERS(X) NULL
+	&pages_attr.attr,
 };
-#undef X
+static struct attribute *disk_attrs[ARRAY_SIZE(plain) + ARRAY_SIZE(counters) + 1];
 ATTRIBUTE_GROUPS(disk);
 
 static void released(struct kobject *kobj)
@@ -148,10 +184,22 @@ static struct kobj_attribute btrfs_evictions_attr = __ATTR_RO(btrfs_evictions);
 static const struct attribute *const attrs[] = { &enable_attr.attr, &disable_attr.attr,
 						 &btrfs_evictions_attr.attr, NULL };
 
+static void list_attributes(void)
+{
+	unsigned int i;
+
+	memcpy(disk_attrs, plain, sizeof(plain));
+	for (i = 0; i < ARRAY_SIZE(counters); i++) {
+		sysfs_attr_init(&counters[i].attr.attr);
+		disk_attrs[ARRAY_SIZE(plain) + i] = &counters[i].attr.attr;
+	}
+}
+
 int cache_sysfs_init(void)
 {
 	int err;
 
+	list_attributes();
 	folder = kobject_create_and_add("cache", tmem_kobj);
 	if (!folder)
 		return -ENOMEM;
