@@ -8,7 +8,7 @@ HOST_MIB = 1280
 DOM0_MIB = 640
 ORDER = 15
 GATE = False
-SETTINGS = {"OPERATIONS": 4000, "LOAD_S": 500, "PAGES": 20000}
+SETTINGS = {"OPERATIONS": 1000, "LOAD_S": 500, "PAGES": 10000}
 LONG = {"LIMIT_S": 3600,
         "SETTINGS": {"OPERATIONS": 100000, "LOAD_S": 3400, "PAGES": 200000}}
 DISKS = (Disk("swap-backing", 256), Disk("both-files", 128, "ext4", ("--mib", "48", "--seed", "6")))
