@@ -27,7 +27,8 @@ def check(result):
                 yield result.equal(f"{run}.{guest}.{load}.failed", 0)
             yield result.equal(f"{run}.{guest}.program.lost", 0)
             yield result.equal(f"{run}.{guest}.end.complaints", 0)
-        result.counts[f"{run}.mib"] = sum(result[f"{run}.{name}.mib"] for name in ("0", *GUESTS))
+        result.counts[f"{run}.mib"] = sum(
+            result[f"{run}.{name}.mib"] for name in ("0", *GUESTS))
         for way in ("read", "written"):
             result.counts[f"{run}.{way}"] = sum(
                 result[f"{run}.{guest}.end.{disk}_{way}"]
@@ -57,9 +58,11 @@ def show(result):
     lines += [row(f"guest {guest}", f"{guest}.mib") for guest in GUESTS]
     lines += [row("together", "mib"), "disk sectors of 512 bytes"]
     for guest in GUESTS:
-        lines += [row(f"{guest}: {key.replace('_', ', ')}", f"{guest}.end.{key}") for key in SECTORS]
+        for key in SECTORS:
+            lines.append(row(f"{guest}: {key.replace('_', ', ')}", f"{guest}.end.{key}"))
     for way in ("read", "written"):
         lines += [row(f"together: {way}", way), against_off(way)]
     listing = [line.removeprefix(LIST) for line in result.log if line.startswith(LIST)]
-    return "\n".join([*lines, "", "`tmem list` in domain 0, in the middle of the last run:", *listing, "",
-                      "Every byte was verified. The host is emulated: trust the counts, not its times."])
+    lines += ["", "`tmem list` in domain 0, in the middle of the last run:", *listing, "",
+              "Every byte was verified. The host is emulated: trust the counts, not its times."]
+    return "\n".join(lines)

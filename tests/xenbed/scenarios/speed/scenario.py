@@ -62,11 +62,12 @@ def show(result):
              f"{'received':>10}"]
     for operation, name in (("write", "put"), ("read", "get")):
         for depth in DEPTHS:
-            ours, other = (block(result, d, operation, depth, "page_ns") / 1000 for d in (OURS, ZRAM))
+            ours, other = (block(result, device, operation, depth, "page_ns") / 1000
+                           for device in (OURS, ZRAM))
             sent, got = (block(result, OURS, operation, depth, f"events_{way}") / PAGES
                          for way in ("sent", "received"))
-            lines.append(f"{name + f', {depth} in flight':28}{ours:9.0f}{other:9.0f}{ours / other:7.1f}"
-                         f"{sent:13.3f}{got:10.3f}")
+            lines.append(f"{name + f', {depth} in flight':28}{ours:9.0f}{other:9.0f}"
+                         f"{ours / other:7.1f}{sent:13.3f}{got:10.3f}")
     ours, other = swap_us(result, OURS), swap_us(result, ZRAM)
     moved = swap(result, OURS, "pswpin") + swap(result, OURS, "pswpout")
     sent, got = (swap(result, OURS, f"events_{way}") / moved for way in ("sent", "received"))
