@@ -48,6 +48,7 @@ class Result:
     failures: list = field(default_factory=list)
     log: list = field(default_factory=list)
     seconds: float = 0.0
+    cpu_seconds: float = 0.0  # of the emulator
     boot: int = 0
 
     @property
@@ -115,7 +116,8 @@ class Result:
 
     def as_json(self):
         return {"scenario": self.scenario, "passed": self.passed, "seconds": round(self.seconds, 1),
-                "boot": self.boot, "failures": self.failures, "counts": self.counts}
+                "cpu_seconds": round(self.cpu_seconds, 1), "boot": self.boot,
+                "failures": self.failures, "counts": self.counts}
 
 
 def load(name, long=False):
