@@ -13,6 +13,8 @@ cap = "24M"'
 # Xen's default. With the bed's priority for dom0, on its one CPU, whoever gives dom0 work would take the
 # others' time, whatever tmemd does.
 xl sched-credit2 -d 0 -w 256
+# What measures is served first, and does not lengthen the phases by waiting.
+renice -n -10 -p $$ > /dev/null
 pid=$(tmemd_pid) xenstored=$(pidof xenstored)
 
 # sample: the time in ms, what g1 moved, CPU of tmemd and xenstored in ms. It is measured itself: few commands.
@@ -52,8 +54,8 @@ node=/local/domain/$(domid evil)/data
 guest_run evil 60 'modprobe tmem_hostile' || die "evil has no module"
 guest_run g1 60 '. /bed/lib.sh; connect; swap_on 128' || die "g1 has no swap"
 job=$(guest_start g1 'hog --mib 60 --seed 71 --seconds 100000')
-swaps() { [ "$(client g1 '.counters.puts_ok + .counters.hits')" -gt 4000 ]; }
-wait_for 120 swaps || die "g1 does not swap"
+swaps() { [ "$(client g1 .counters.hits)" -gt 1000 ]; }  # its memory is full
+wait_for 240 swaps || die "g1 does not swap"
 xenstore-write "$node/attack" quiet
 wait_for 30 evil_connected || die "evil is not connected"
 inventory before
