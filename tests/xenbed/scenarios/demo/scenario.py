@@ -7,7 +7,7 @@ HOST_MIB = 1024
 DOM0_MIB = 448
 ORDER = 200
 GATE = False
-SETTINGS = {"POOL_MIB": 24, "GUEST_MIB": 112, "PROGRAM_MIB": 28, "FILES_MIB": 12}
+SETTINGS = {"POOL_MIB": 24, "GUEST_MIB": 112, "PROGRAM_MIB": 22, "FILES_MIB": 12}
 FILES = ("--mib", "12", "--seed", "9")
 DISKS = (Disk("demo-files1", 48, "ext4", FILES), Disk("demo-files2", 48, "ext4", FILES),
          Disk("demo-swap1", 64, "swap"), Disk("demo-swap2", 64, "swap"))

@@ -26,10 +26,12 @@ memory = "128M"'
 guest_create g1 pv 192
 guest_run g1 60 "sh $script start" || die "the guest cannot start"
 for round in 1 2 3; do
-  stage "round $round: the devices"
+  stage "round $round"
   job "$round." blocks $round
-  stage "round $round: swap"
-  for device in tmemswap0 zram0; do job "$round.$device." swap $device; done
+done
+for device in tmemswap0 zram0; do
+  stage "swap on $device"
+  job "swap.$device." swap $device
 done
 
 # Xen's own trace of who runs (2) and of what PV domains enter Xen for (0x20).

@@ -38,7 +38,7 @@ case "$1" in
     ;;
   traced) speed "$3" "/dev/$2" --pages "$4" --depth "$5" --version 77 ;;
   swap)
-    # A program of 16 MiB in a group that may have 8 of them.
+    # A program of 12 MiB in a group that may have 8 of them.
     mkswap "/dev/$2" > /run/mkswap || die "mkswap failed"
     swapon "/dev/$2" || die "swapon failed"
     mkdir -p /sys/fs/cgroup/small
@@ -46,7 +46,7 @@ case "$1" in
     counters > /run/before
     (
       echo 0 > /sys/fs/cgroup/small/cgroup.procs
-      exec hog --mib 16 --operations 1000 --seed 31
+      exec hog --mib 12 --operations 500 --seed 31
     )
     status=$?
     changed ""
