@@ -47,7 +47,7 @@ static void empty_pool(struct work_struct *work)
 static void doubt(void)
 {
 	if (atomic_inc_return(&doubts) == 1)
-		pr_info_ratelimited("a flush found no room: the pool is emptied\n");
+		pr_info_once("a flush found no room: the pool is emptied\n");
 	schedule_delayed_work(&emptying, 0);
 }
 
