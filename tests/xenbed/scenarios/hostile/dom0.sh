@@ -58,7 +58,9 @@ guest_create g1 pv 128
 guest_create evil pv 128
 node=/local/domain/$(domid evil)/data
 guest_run evil 60 'modprobe tmem_hostile' || die "evil has no module"
-guest_run g1 60 '. /bed/lib.sh; connect; swap_on 128' || die "g1 has no swap"
+# Patient, as the emulated host may stand still for a second.
+guest_run g1 60 '. /bed/lib.sh; connect; echo 20000 > /sys/module/tmem_core/parameters/put_ms; swap_on 128' ||
+  die "g1 has no swap"
 job=$(guest_start g1 'hog --mib 60 --seed 71 --seconds 100000')
 swaps() { [ "$(client g1 .counters.hits)" -gt 1000 ]; }  # its memory is full
 wait_for 240 swaps || die "g1 does not swap"
