@@ -14,7 +14,10 @@ changed() {
 # one DEVICE write|read DEPTH VERSION
 one() {
   counters > /run/before
-  figures=$(speed "$2" "/dev/$1" --pages 1024 --depth "$3" --version "$4") || die "$1: $figures"
+  if ! figures=$(speed "$2" "/dev/$1" --pages 1024 --depth "$3" --version "$4"); then
+    figures pool0_ $TMEM/pool0
+    die "$1, $2, depth $3: $figures; $(dmesg | tail -n 3)"
+  fi
   for word in $figures; do echo "$1_$2_$3_$word"; done
   changed "$1_$2_$3_"
 }
@@ -22,6 +25,8 @@ one() {
 case "$1" in
   start)
     connect
+    # The emulated host may stand still for a second while this machine does something else.
+    echo 20000 > /sys/module/tmem_core/parameters/put_ms
     modprobe tmem_swap size_mb=64 || die "modprobe tmem_swap failed"
     modprobe lz4
     modprobe zram || die "modprobe zram failed"

@@ -75,7 +75,7 @@ def show(result):
               f"{'hypercalls a page':28}{'guest':>9}{'of which events':>17}{'dom0':>9}"]
     for operation, name in (("write", "put"), ("read", "get")):
         for depth in TRACED:
-            events = hypercalls(result, operation, depth, "guest", ("event_channel_op",))
+            events = hypercalls(result, operation, depth, "guest", ("evtchn_op",))
             guest, dom0 = (hypercalls(result, operation, depth, d) for d in ("guest", "dom0"))
             lines.append(f"{name + f', {depth} in flight':28}{guest:9.2f}{events:17.3f}{dom0:9.2f}")
     return "\n".join(lines)
