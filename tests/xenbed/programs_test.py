@@ -32,6 +32,10 @@ class ProgramsTest(unittest.TestCase):
         self.assertEqual(counts["rewritten"] + counts["verified"], 2 * 2048 + 5000)
         self.assertEqual(counts["wrong"] + counts["lost"], 0)
 
+    def test_hog_sweeps(self):
+        counts = self.run_program(INTACT, "hog", "--mib", 4, "--operations", 4096, "--sweep", 1)
+        self.assertEqual(counts["rewritten"] + counts["verified"], 2 * 1024 + 4096)
+
     def test_hog_finds_damage(self):
         counts = self.run_program(WRONG, "hog", "--mib", 8, "--corrupt", 1)
         self.assertEqual(counts["wrong"], 1)

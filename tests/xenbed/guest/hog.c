@@ -2,8 +2,10 @@
 // Fills anonymous memory, rewrites and verifies pages at random, and verifies all of them at the
 // end.
 //
-//   hog --mib N [--seconds S | --operations N] [--seed X] [--corrupt N] [--pause-file PATH]
+//   hog --mib N [--seconds S] [--operations N] [--sweep 1] [--seed X] [--corrupt N]
+//       [--pause-file PATH]
 //
+// --seconds and --operations: whichever is over first. --sweep: the pages in turn, not at random.
 // Prints key=value: filled (at once), then pages, rewritten, verified, wrong (bytes differ), lost
 // (reading gave SIGBUS: the swap device failed, the bytes are gone but nobody lied). --corrupt
 // damages pages behind the program's own back, to show that it would be noticed. --pause-file:
@@ -82,9 +84,9 @@ static void rewrite_safely(Hog* hog, uint64_t number) {
   hog->rewritten++;
 }
 
-static void work(Hog* hog, uint64_t operations, uint64_t end_ms, uint64_t* random) {
+static void work(Hog* hog, uint64_t operations, uint64_t end_ms, bool sweep, uint64_t* random) {
   for (uint64_t done = 0; done < operations && !stopped && now_ms() < end_ms; done++) {
-    uint64_t number = random_below(random, hog->pages);
+    uint64_t number = sweep ? done % hog->pages : random_below(random, hog->pages);
     if (random_below(random, 10) < 4)
       rewrite_safely(hog, number);
     else
@@ -111,11 +113,12 @@ static void allocate(Hog* hog, uint64_t mib) {
 }
 
 int main(int argc, char** argv) {
-  uint64_t mib = 0, seconds = 0, operations = 0, seed = 1, corruptions = 0;
+  uint64_t mib = 0, seconds = 0, operations = 0, seed = 1, corruptions = 0, sweep = 0;
   const char* pause_file = NULL;
   const Option options[] = {{"--mib", &mib, NULL},
                             {"--seconds", &seconds, NULL},
                             {"--operations", &operations, NULL},
+                            {"--sweep", &sweep, NULL},
                             {"--seed", &seed, NULL},
                             {"--corrupt", &corruptions, NULL},
                             {"--pause-file", NULL, &pause_file},
@@ -133,7 +136,7 @@ int main(int argc, char** argv) {
   fflush(stdout);
   while (pause_file && access(pause_file, F_OK) == 0) usleep(200000);
   work(&hog, operations ? operations : (seconds ? UINT64_MAX : 0),
-       seconds ? now_ms() + seconds * 1000 : UINT64_MAX, &random);
+       seconds ? now_ms() + seconds * 1000 : UINT64_MAX, sweep != 0, &random);
   corrupt(&hog, corruptions, &random);
   uint64_t worked = now_ms();
   for (uint64_t i = 0; i < hog.pages; i++) verify(&hog, i);

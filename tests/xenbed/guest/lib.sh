@@ -32,14 +32,15 @@ load() {
   )
 }
 
-# hogs COUNT MIB OPERATIONS SECONDS SEED: so many at once, on so many MiB in all, until OPERATIONS are
-# done in all or SECONDS are over; the sums of what they say. Ends with a status that is not 0 if one
-# of them did.
+# hogs COUNT MIB OPERATIONS SECONDS SEED [OPTION...]: so many at once, on so many MiB in all, until
+# OPERATIONS are done in all or SECONDS are over; the sums of what they say. Ends with a status that is
+# not 0 if one of them did.
 hogs() {
-  _hogs=""
-  for _hog in $(seq "$1"); do
-    hog --mib $(($2 / $1)) --operations $(($3 / $1)) --seconds "$4" --seed $(($5 * 100 + _hog)) \
-      > "/run/hog.$_hog" 2>&1 &
+  _count=$1 _mib=$(($2 / $1)) _operations=$(($3 / $1)) _seconds=$4 _seed=$5 _hogs=""
+  shift 5
+  for _hog in $(seq "$_count"); do
+    hog --mib "$_mib" --operations "$_operations" --seconds "$_seconds" \
+      --seed $((_seed * 100 + _hog)) "$@" > "/run/hog.$_hog" 2>&1 &
     _hogs="$_hogs $!"
   done
   _status=0

@@ -8,7 +8,7 @@ part() {
 }
 part ext4 xvda "$EXT4"
 part xfs xvdb "$XFS"
-guest_report g1 "$(guest_start g1 '. /bed/lib.sh; kernel_complaints')" 30 end.
+guest_report g1 "$(guest_start g1 '. /bed/lib.sh; figures pool_ $TMEM/pool1; kernel_complaints')" 30 end.
 client g1 . | count_json g1.dom0
 guest_destroy g1
 e2fsck -fn "$(disk coherency-ext4)" > /run/fsck 2>&1

@@ -25,4 +25,6 @@ def check(result):
         yield result.at_least(f"{kind}.cache_invalidations", 10)
         yield result.equal(f"{kind}.fsck", 0)
         yield result.equal(f"{kind}.operations", 6 * result.settings[kind.upper()])
+    yield result.same("end.pool_put_ok", "g1.dom0.counters.puts_ok")
+    yield result.same("end.pool_get_ok", "g1.dom0.counters.hits")
     yield result.equal("end.complaints", 0)

@@ -10,7 +10,8 @@ cap = "4M"'
 
 # With a disk.
 guest_create g1 pv 128 "disk=['phy:$(disk swap-backing),xvda,w']"
-job=$(guest_start g1 sh /bed/scenarios/swap/guest.sh 1 52 "$OPERATIONS" "$LOAD_S" 13 backing=/dev/xvda)
+job=$(guest_start g1 sh /bed/scenarios/swap/guest.sh "'1 52 $OPERATIONS $LOAD_S 13'" \
+  backing=/dev/xvda)
 guest_report g1 "$job" "$LOAD_S"
 swap_settled g1
 cpu_seconds

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Usage: guest.sh HOGS MIB OPERATIONS SECONDS SEED [PARAMETER of tmem_swap...]
+# Usage: guest.sh 'ARGUMENTS of hogs' [PARAMETER of tmem_swap...]
 . /bed/lib.sh
-load="$1 $2 $3 $4 $5"
-shift 5
+load=$1
+shift
 connect
 swap_on 160 "$@"
 hogs $load
