@@ -42,6 +42,8 @@ MODULE_PARM_DESC(no_flush_percent, "flushes that find no room");
 
 struct tmem_pool {
 	unsigned int id;
+	bool persistent;
+	bool holds;
 	const struct tmem_pool_ops *ops;
 	void *ctx;
 	bool is_up;
@@ -52,14 +54,14 @@ struct post {
 	u8 op;
 	struct tmem_pool *pool;
 	struct tmem_key key;
-	struct tmem_io *io; /* gets */
+	struct tmem_io *io; /* gets, and puts that are answered */
 	void *page;	    /* puts */
 };
 
 static struct post ring[RING]; /* fake_lock */
 static unsigned int head, tail, puts_waiting, gets_waiting;
 static void *slots[RING];
-static LIST_HEAD(waiting); /* gets without a slot */
+static LIST_HEAD(waiting); /* without a slot */
 static struct tmem_pool *the_pool;
 static struct hrtimer timer;
 static bool armed, wants_room; /* fake_lock */
@@ -93,6 +95,10 @@ static struct post *take_entry(struct tmem_pool *pool, u8 op, const struct tmem_
 		return NULL;
 	*post = (struct post){ .op = op, .pool = pool, .key = *key, .page = slots[head % RING] };
 	head++;
+	if (op == TMEM_OP_PUT)
+		puts_waiting++;
+	else if (op == TMEM_OP_GET)
+		gets_waiting++;
 	arm();
 	return post;
 }
@@ -122,7 +128,8 @@ static void run_get(struct post *post, unsigned long *flags)
 
 	io->error = page ? 0 : -ENOENT;
 	if (lost) {
-		fake_store_flush(post->pool->id, &post->key);
+		if (!post->pool->persistent)
+			fake_store_flush(post->pool->id, &post->key);
 		lost->io = io;
 		INIT_DELAYED_WORK(&lost->work, time_out);
 		schedule_delayed_work(&lost->work, HZ / 10);
@@ -132,39 +139,66 @@ static void run_get(struct post *post, unsigned long *flags)
 		io->error = -EIO;
 	} else if (page) {
 		copy_page(page_address(io->page) + io->offset, (void *)page);
-		fake_store_flush(post->pool->id, &post->key);
+		if (!post->pool->persistent)
+			fake_store_flush(post->pool->id, &post->key);
 	}
 	spin_unlock_irqrestore(&fake_lock, *flags);
 	io->done(io);
 	spin_lock_irqsave(&fake_lock, *flags);
 }
 
+/* A page may go where one of the pool is, or where there is room, or, of a cache, in place of others. */
+static bool takes(const struct post *post)
+{
+	return !chance(refuse_percent) &&
+	       (!post->pool->persistent || fake_store_pages() < pages ||
+		fake_store_find(post->pool->id, &post->key));
+}
+
 static void run_put(struct post *post, unsigned long *flags)
 {
 	struct post copy = *post;
+	bool taken = takes(post);
 
-	if (!chance(refuse_percent)) {
+	if (taken)
 		fake_store_put(post->pool->id, &post->key, post->page);
+	else
+		fake_store_flush(post->pool->id, &post->key);
+	if (taken && !copy.io)
 		return;
-	}
-	fake_store_flush(post->pool->id, &post->key);
 	spin_unlock_irqrestore(&fake_lock, *flags);
-	if (copy.pool->ops->dropped)
+	if (copy.io) {
+		copy.io->error = taken ? 0 : -ENOSPC;
+		copy.io->done(copy.io);
+	} else if (copy.pool->ops->dropped) {
 		copy.pool->ops->dropped(copy.pool->ctx, TMEM_OP_PUT, &copy.key, -ENOSPC);
+	}
 	spin_lock_irqsave(&fake_lock, *flags);
+}
+
+/* -EAGAIN: no slot or ring entry now. */
+static int take_io(struct tmem_io *io)
+{
+	bool put = io->op == TMEM_OP_PUT;
+	bool slot = put ? puts_waiting < put_slots : gets_waiting < get_slots;
+	struct post *post = slot ? take_entry(io->pool, io->op, &io->key) : NULL;
+
+	if (!post)
+		return -EAGAIN;
+	post->io = io;
+	if (put)
+		copy_page(post->page, page_address(io->page) + io->offset);
+	return 0;
 }
 
 static void admit_waiting(void)
 {
-	while (!list_empty(&waiting) && gets_waiting < get_slots) {
-		struct tmem_io *io = list_first_entry(&waiting, struct tmem_io, link);
-		struct post *post = take_entry(io->pool, TMEM_OP_GET, &io->key);
+	struct tmem_io *io, *next;
 
-		if (!post)
+	list_for_each_entry_safe(io, next, &waiting, link) {
+		if (take_io(io))
 			return;
 		list_del(&io->link);
-		post->io = io;
-		gets_waiting++;
 	}
 }
 
@@ -219,7 +253,6 @@ int tmem_put_and_forget(struct tmem_pool *pool, const struct tmem_key *key, stru
 		post = puts_waiting < put_slots ? take_entry(pool, TMEM_OP_PUT, key) : NULL;
 		if (post) {
 			copy_page(post->page, page_address(page) + offset);
-			puts_waiting++;
 			err = 0;
 		}
 		wants_room |= err != 0;
@@ -229,30 +262,36 @@ int tmem_put_and_forget(struct tmem_pool *pool, const struct tmem_key *key, stru
 }
 EXPORT_SYMBOL_GPL(tmem_put_and_forget);
 
-int tmem_get(struct tmem_io *io, unsigned int how)
+static int take(struct tmem_io *io, u8 op, unsigned int how)
 {
 	unsigned long flags;
-	struct post *post;
 	int err = -ENOTCONN;
 
+	io->op = op;
 	spin_lock_irqsave(&fake_lock, flags);
-	if (io->pool->is_up) {
+	if (io->pool->is_up)
+		err = take_io(io);
+	if (err == -EAGAIN && how & TMEM_IO_WAIT) {
+		list_add_tail(&io->link, &waiting);
+		arm();
 		err = 0;
-		post = gets_waiting < get_slots ? take_entry(io->pool, TMEM_OP_GET, &io->key) : NULL;
-		if (post) {
-			post->io = io;
-			gets_waiting++;
-		} else if (how & TMEM_IO_WAIT) {
-			list_add_tail(&io->link, &waiting);
-			arm();
-		} else {
-			err = -EAGAIN;
-		}
 	}
 	spin_unlock_irqrestore(&fake_lock, flags);
 	return err;
 }
+
+int tmem_get(struct tmem_io *io, unsigned int how)
+{
+	return take(io, TMEM_OP_GET, how);
+}
 EXPORT_SYMBOL_GPL(tmem_get);
+
+/* There are no credits. */
+int tmem_put(struct tmem_io *io, unsigned int how)
+{
+	return take(io, TMEM_OP_PUT, how);
+}
+EXPORT_SYMBOL_GPL(tmem_put);
 
 static int post_flush(struct tmem_pool *pool, u8 op, const struct tmem_key *key)
 {
@@ -266,6 +305,9 @@ static int post_flush(struct tmem_pool *pool, u8 op, const struct tmem_key *key)
 		err = -EAGAIN;
 	else
 		err = 0;
+	wants_room |= err != 0;
+	if (err == -EAGAIN)
+		arm();
 	spin_unlock_irqrestore(&fake_lock, flags);
 	return err;
 }
@@ -310,6 +352,8 @@ static void set_up(struct tmem_pool *pool, bool up)
 	spin_unlock_irqrestore(&fake_lock, flags);
 	if (!up)
 		pool->ops->down(pool->ctx);
+	else if (pool->ops->room)
+		pool->ops->room(pool->ctx);
 }
 
 struct tmem_pool *tmem_pool_open(unsigned int id, u32 flags, const struct tmem_pool_ops *ops,
@@ -322,6 +366,7 @@ struct tmem_pool *tmem_pool_open(unsigned int id, u32 flags, const struct tmem_p
 		return ERR_PTR(the_pool ? -EBUSY : -ENOMEM);
 	}
 	pool->id = id;
+	pool->persistent = flags & TMEM_POOL_PERSISTENT;
 	pool->ops = ops;
 	pool->ctx = ctx;
 	mutex_lock(&lifecycle);
@@ -342,6 +387,18 @@ void tmem_pool_close(struct tmem_pool *pool)
 	kfree(pool);
 }
 EXPORT_SYMBOL_GPL(tmem_pool_close);
+
+void tmem_pool_holds(struct tmem_pool *pool, bool holds)
+{
+	WRITE_ONCE(pool->holds, holds);
+}
+EXPORT_SYMBOL_GPL(tmem_pool_holds);
+
+/* Nobody asks. */
+void tmem_pool_cannot_evacuate(struct tmem_pool *pool, const char *why)
+{
+}
+EXPORT_SYMBOL_GPL(tmem_pool_cannot_evacuate);
 
 /* "0": the connection breaks; "1": it is back, with empty pools. */
 static int set_connected(const char *text, const struct kernel_param *param)
