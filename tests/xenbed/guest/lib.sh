@@ -52,8 +52,8 @@ hogs() {
 
 # connect: loads the core and waits for tmemd.
 connect() {
-  # Reads of the cache wait longer than on real hosts: the emulated one may stand still meanwhile.
-  modprobe tmem_core ephemeral_get_ms=2000 || die "modprobe tmem_core failed"
+  # Waits longer than on real hosts: the emulated one may stand still meanwhile.
+  modprobe tmem_core ephemeral_get_ms=2000 put_ms=10000 || die "modprobe tmem_core failed"
   wait_for 30 state_is connected || die "not connected to tmemd: $(cat $TMEM/state)"
 }
 
