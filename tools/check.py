@@ -182,7 +182,7 @@ def check_format(_preset, _options, log, progress):
     """clang-format over the C++ files; C is laid out in the kernel's style."""
     outcome = Outcome()
     files = [f for f in tracked_files(".cc", ".h", ".hpp")
-             if not f.startswith("guest-kmod/")
+             if not f.startswith(("guest-kmod/", "tests/kmod/", "tests/xenbed/hostile/"))
              and not (f.startswith("libtmem/include/") and f.endswith(".h"))]
     if run_logged(["clang-format", "--dry-run", "-Werror", "--ferror-limit=20", *files], log, progress) != 0:
         outcome.failed, outcome.failures = 1, ["clang-format: run clang-format -i on these files"]
