@@ -44,8 +44,8 @@ void Impl::add_removed(ClientRef client) {
   pending_.push_back({std::move(client), 0, kPoolsMax - 1, 0, true});
 }
 
-// False when nothing stale is left from the cursor on. Each slice is of another shard: whoever waits
-// for a shard's lock gets it before the next slice there.
+// False when nothing stale is left from the cursor on. Each slice is of another shard: whoever
+// waits for a shard's lock gets it before the next slice there.
 bool Impl::reclaim_slice(Pending& pending, uint32_t limit) {
   for (; pending.pool <= pending.last_pool; ++pending.pool) {
     Pool& pool = pending.client->pools[pending.pool];
