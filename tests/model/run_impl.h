@@ -106,6 +106,7 @@ class Run {
   void check_caps(uint32_t client);
   void check_counters(uint32_t client, const store::ClientCounters& counters);
   void sweep();
+  bool is_empty() const;
   void close();
 
   bool failed() const { return result_.difference.has_value(); }

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "libtmem/base/shared_word.h"
 #include "tests/unit/store_world.h"
 #include "tmemd/transport/queue.h"
 
@@ -88,7 +89,7 @@ struct RingWorld {
     std::memcpy(memory().data() + layout.requests_offset_bytes +
                     (produced & (layout.entries - 1)) * sizeof(wire),
                 &wire, sizeof(wire));
-    control().req_prod = ++produced;
+    store_release(control().req_prod, ++produced);
   }
   Queue::Turn run(uint32_t requests_max = 1000) { return queue->run(context, requests_max); }
 

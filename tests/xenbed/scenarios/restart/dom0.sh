@@ -4,14 +4,14 @@ memory = "128M"'
 guest_create g1 pv 128 "disk=['phy:$(disk restart-files),xvda,w']"
 script=/bed/scenarios/restart/guest.sh
 step() { guest_report g1 "$(guest_start g1 sh $script "$@")" 300 "$2."; }
-connected() { guest_run g1 20 '[ $(cat /sys/kernel/tmem/state) = connected ]'; }
+connected() { guest_run g1 60 '[ $(cat /sys/kernel/tmem/state) = connected ]'; }
 killed() {
   tmemd_stop KILL
-  guest_run g1 30 '[ $(cat /sys/kernel/tmem/state) = daemon-gone ]' || fail "the guest does not notice"
+  guest_run g1 90 '[ $(cat /sys/kernel/tmem/state) = daemon-gone ]' || fail "the guest does not notice"
 }
 back() {
   tmemd_start
-  wait_for 60 connected || fail "the guest does not come back"
+  wait_for 120 connected || fail "the guest does not come back"
 }
 
 # The device's slots, one by one; and files. What reads as an earlier version would be old.

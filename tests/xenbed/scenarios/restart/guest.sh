@@ -7,6 +7,8 @@ case "$1" in
   start)
     mount_disk ext4 xvda
     connect
+    # The default: while tmemd is gone, pages that cannot be swapped out stay where they are.
+    echo 1000 > /sys/module/tmem_core/parameters/put_ms
     modprobe tmem_swap size_mb=128 || die "modprobe tmem_swap failed"
     cache_on xvda
     # Page cache for half of the files.
