@@ -160,7 +160,7 @@ static unsigned int collect(struct tmem_queue *queue, struct answer *answers)
 		}
 		answer->status = status;
 		answer->error = error_of(status, answer->to.op);
-		answer->keep_slot = false;
+		answer->keep_slot = answer->to.keep_slot;
 		ring->inflight[entry].io = NULL;
 		queue->rsp_cons++;
 		taken++;

@@ -67,7 +67,8 @@ struct inflight {
 	struct tmem_key key;
 	u32 slot;
 	u8 op;
-	bool forget; /* posted without an io: failures go to pool->ops->dropped */
+	bool forget;	/* posted without an io: failures go to pool->ops->dropped */
+	bool keep_slot; /* it is held, and stays so */
 };
 
 /* Lives as long as the module; its ring comes and goes. */

@@ -22,14 +22,18 @@ static void expire_posted(struct tmem_queue *queue, unsigned long now, struct li
 	for (i = queue->rsp_cons; i != queue->req_prod; i++) {
 		struct inflight *to = &ring->inflight[i & (ring->entries - 1)];
 
-		if (!expired(to->io, now))
+		/* The slot of a held page must not be given back while the daemon may read it. */
+		if (!expired(to->io, now) || to->keep_slot)
 			continue;
 		list_add_tail(&to->io->link, late);
 		if (to->op == TMEM_OP_GET && !pool_persistent(to->pool))
 			queue->stalled = true;
 		to->io = NULL;
 	}
-	if (queue_in_flight(queue) && READ_ONCE(ring->control->served) &&
+	/* One that comes back has as long as the one before. */
+	if (!READ_ONCE(ring->control->served))
+		queue->progress = now;
+	if (queue_in_flight(queue) &&
 	    time_after(now, queue->progress + msecs_to_jiffies(READ_ONCE(tmem_silent_ms))))
 		tmem_break("no response for too long");
 	tmem_look_at_daemon(queue);

@@ -208,6 +208,40 @@ int tmem_put(struct tmem_io *io, unsigned int flags)
 }
 EXPORT_SYMBOL_GPL(tmem_put);
 
+/*
+ * From the slot where the page is: puts that wait for a slot may wait for this one. They are of
+ * other keys, so that they may be overtaken.
+ */
+int tmem_put_held(struct tmem_io *io, const struct tmem_io *held)
+{
+	struct inflight what = { .io = io, .pool = io->pool, .key = io->key, .op = TMEM_OP_PUT };
+	struct tmem_queue *queue;
+	unsigned long irq;
+	int error;
+
+	io->op = TMEM_OP_PUT;
+	io->error = 0;
+	io->waits = false;
+	io->credited = false;
+	io->held = NULL;
+	io->deadline = jiffies + msecs_to_jiffies(time_out_ms(io));
+	queue = tmem_queue_lock(io->pool->id, io->key.oid, &irq);
+	if (queue->connection == held->connection) {
+		error = may_post(queue, io->pool, TMEM_OP_PUT);
+		what.slot = held->slot;
+		what.keep_slot = true;
+		if (!error)
+			tmem_post(queue, &what, 0);
+	} else {
+		error = post_io(queue, io, 0);
+	}
+	if (error)
+		no_room(io->pool);
+	spin_unlock_irqrestore(&queue->lock, irq);
+	return error;
+}
+EXPORT_SYMBOL_GPL(tmem_put_held);
+
 int tmem_get(struct tmem_io *io, unsigned int flags)
 {
 	return take_io(io, TMEM_OP_GET, flags);

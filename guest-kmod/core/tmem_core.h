@@ -155,6 +155,12 @@ int tmem_flush_object(struct tmem_pool *pool, const u64 oid[3]);
 void *tmem_io_staged(const struct tmem_io *io);
 /* In done() of a put that failed: what tmem_io_staged() returns stays, until tmem_io_release(). */
 void tmem_io_hold(struct tmem_io *io);
+/*
+ * Put what `held` holds once more, under the key of `io`; io->page is the staged page. Needs no
+ * slot of its own while the connection lasts, and has no time-out then. Returns 0 or negative as
+ * tmem_put() without flags.
+ */
+int tmem_put_held(struct tmem_io *io, const struct tmem_io *held);
 /* Give a held slot back. The io is the module's again. */
 void tmem_io_release(struct tmem_io *io);
 

@@ -138,7 +138,7 @@ static void put_again(struct piece *piece)
 		.page = virt_to_page(tmem_io_staged(&piece->io)),
 		.done = again_done,
 	};
-	if (tmem_put(&piece->again, 0) < 0)
+	if (tmem_put_held(&piece->again, &piece->io) < 0)
 		spill_later(piece, AGAIN_MS);
 }
 
