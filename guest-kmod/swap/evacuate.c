@@ -41,7 +41,7 @@ static void got(struct tmem_io *io)
 	piece->busy = false;
 	piece_unlink(piece);
 	if (!piece->superseded && (io->error == -ENOENT || io->error == -ESTALE))
-		slot_set(piece->slot, SLOT_LOST);
+		slot_lost(piece->slot);
 	slot_unlock(piece->slot, flags);
 	evacuate_end(piece, io->error == -ETIMEDOUT || io->error == -EIO);
 	piece_free(piece);

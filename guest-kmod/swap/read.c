@@ -16,7 +16,7 @@ static void get_done(struct tmem_io *io)
 	if (error == -ENOENT || error == -ESTALE) {
 		slot_lock(piece->slot, &flags);
 		if (swap.state[piece->slot] == SLOT_POOL && !slot_staged(piece->slot))
-			slot_set(piece->slot, SLOT_LOST);
+			slot_lost(piece->slot);
 		slot_unlock(piece->slot, flags);
 	}
 	swap_count(error ? SWAP_READ_ERRORS : SWAP_READS_POOL);

@@ -37,8 +37,6 @@ void slot_set(u32 slot, enum slot_state state)
 		swap_count(SWAP_DISK_PAGES);
 	if (state == SLOT_POOL && atomic64_inc_return(&swap.stats[SWAP_POOL_PAGES]) == 1)
 		tmem_pool_holds(swap.pool, true);
-	if (state == SLOT_LOST)
-		swap_count(SWAP_LOST);
 }
 
 struct piece *piece_new(u32 slot, gfp_t gfp)
@@ -162,6 +160,13 @@ void slot_not_flushed(const struct tmem_key *key)
 	slot_unlock(slot, flags);
 }
 
+/* The slot's lock is held: the pool has lost its page. */
+void slot_lost(u32 slot)
+{
+	slot_set(slot, SLOT_LOST);
+	swap_count(SWAP_LOST);
+}
+
 /* The pool is empty. Process context. */
 void slots_lost(void)
 {
@@ -172,7 +177,7 @@ void slots_lost(void)
 		slot_lock(slot, &flags);
 		tmem_owe_not(&swap.owed, slot);
 		if (swap.state[slot] == SLOT_POOL && !slot_staged(slot))
-			slot_set(slot, SLOT_LOST);
+			slot_lost(slot);
 		slot_unlock(slot, flags);
 		cond_resched();
 	}

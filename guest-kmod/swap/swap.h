@@ -141,6 +141,7 @@ void request_done(struct swap_request *request, int error);
 int slots_init(u32 slots);
 void slots_exit(void);
 void slot_set(u32 slot, enum slot_state state);
+void slot_lost(u32 slot);
 void slot_supersede(u32 slot);
 struct piece *slot_staged(u32 slot);
 bool slot_current(u32 slot);

@@ -7,7 +7,7 @@ step() { guest_report g1 "$(guest_start g1 sh $script "$@")" 300 "$2."; }
 connected() { guest_run g1 60 '[ $(cat /sys/kernel/tmem/state) = connected ]'; }
 killed() {
   tmemd_stop KILL
-  guest_run g1 90 '[ $(cat /sys/kernel/tmem/state) = daemon-gone ]' || fail "the guest does not notice"
+  guest_run g1 30 '[ $(cat /sys/kernel/tmem/state) = daemon-gone ]' || fail "the guest does not notice"
 }
 back() {
   tmemd_start
@@ -37,8 +37,9 @@ guest_run g1 300 'until grep -q filled /run/hog; do sleep 1; done' || die "the g
 puts=$(client g1 .counters.puts_ok)
 traffic() { [ "$(client g1 .counters.puts_ok)" -gt $((puts + 200)) ]; }
 wait_for 60 traffic || fail "no traffic after the fill"
-killed
-sleep 3
+# Without its swap the guest has no memory to answer with: it is asked when tmemd is back.
+tmemd_stop KILL
+sleep 5
 back
 guest_report g1 "$job" 400 hog.
 guest_report g1 "$(guest_start g1 sh $script hog 44 0)" 300 after.
