@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint32_t kDomainMask = (1u << 20) - 1;
 constexpr size_t kBucketsMin = 64;
-constexpr uint64_t kLoadMax = 3;        // contents a bucket before a split
+constexpr uint64_t kLoadMax = 1;        // contents a bucket before a split
 constexpr unsigned kCandidatesMax = 2;  // twins compared at most, against crafted tags
 constexpr unsigned kTwinsMax = 32;      // equal contents listed at most: bounds a chain walk
 
@@ -73,6 +73,10 @@ void ContentStore::grow(Shard& shard) {
     head = chain;
     chain = next;
   }
+  // The next split's records are far away, and its turn comes with one of the next puts.
+  const size_t next_split = shard.buckets.size() - std::bit_floor(shard.buckets.size());
+  if (const Handle next = shard.buckets[next_split]; next != 0)
+    __builtin_prefetch(&record(next), 1);
 }
 
 void ContentStore::shrink(Shard& shard) {
@@ -253,6 +257,7 @@ ContentStore::Linked ContentStore::link(Worker::State& worker, const Request& re
     if (!twins.crowded) insert(shard, h);
   }
   join(h, request);
+  stream_fence();  // before the lock is released: make_content() copied past the caches
   return twins.found != 0 ? Linked::kDuplicate : Linked::kNew;
 }
 

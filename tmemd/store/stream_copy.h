@@ -14,7 +14,7 @@
 
 namespace tmem::store {
 
-// `to` is aligned to 64 bytes. Ordered before later stores, as memcpy is.
+// `to` is aligned to 64 bytes. Other threads see the copy after stream_fence() only.
 inline void stream_page(std::byte* to, const std::byte* from) {
 #ifdef __SSE2__
   constexpr size_t kLineVectors = 64 / sizeof(__m128i);
@@ -30,9 +30,15 @@ inline void stream_page(std::byte* to, const std::byte* from) {
     _mm_stream_si128(out + 2, c);
     _mm_stream_si128(out + 3, d);
   }
-  _mm_sfence();
 #else
   std::memcpy(to, from, kPageBytes);
+#endif
+}
+
+// Orders this thread's copies before its later stores, the release of a lock among them.
+inline void stream_fence() {
+#ifdef __SSE2__
+  _mm_sfence();
 #endif
 }
 
