@@ -11,7 +11,7 @@
  * pass of cache_index_forget() the index is empty and stays so.
  *
  * The table is read under RCU (tracepoint probes: preemption disabled); bios hold a user.
- * cache_mutex: publish, withdraw. Not taken in up() and down(), which tmem_pool_flush() excludes.
+ * cache_mutex: publish, withdraw. Not taken in up(), which tmem_pool_flush() excludes.
  */
 #define pr_fmt(fmt) "tmem_cache: " fmt
 #include <linux/mutex.h>

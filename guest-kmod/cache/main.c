@@ -41,10 +41,6 @@ static void pool_up(void *ctx, bool kept)
 		cache_disks_forget();
 }
 
-static void pool_down(void *ctx)
-{
-}
-
 /* Atomic. */
 static void pool_dropped(void *ctx, u8 op, const struct tmem_key *key, int error)
 {
@@ -70,7 +66,6 @@ static void pool_room(void *ctx)
 
 static const struct tmem_pool_ops pool_ops = {
 	.up = pool_up,
-	.down = pool_down,
 	.dropped = pool_dropped,
 	.room = pool_room,
 };

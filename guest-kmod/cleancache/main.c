@@ -140,11 +140,7 @@ static void pool_up(void *ctx, bool kept)
 {
 }
 
-static void pool_down(void *ctx)
-{
-}
-
-static const struct tmem_pool_ops pool_ops = { .up = pool_up, .down = pool_down };
+static const struct tmem_pool_ops pool_ops = { .up = pool_up };
 
 static int __init tmem_cleancache_init(void)
 {

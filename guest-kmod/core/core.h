@@ -128,7 +128,6 @@ struct tmem_pool {
 	const struct tmem_pool_ops *ops;
 	void *ctx;
 	enum pool_state state; /* written with the queues' locks taken in turn */
-	bool told_up;	       /* up() was called last, not down(); lifecycle */
 	bool unclean;	       /* a flush failed: destroy it before it is used again; lifecycle */
 	u64 epoch;	       /* of the last up; 0: none yet */
 	u32 connection;	       /* of the last up */

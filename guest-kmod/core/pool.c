@@ -92,20 +92,11 @@ static int pool_up(struct tmem_pool *pool)
 	if (!kept)
 		fail_waiting_gets(pool);
 	pool->ops->up(pool->ctx, kept);
-	pool->told_up = true;
 	pool->epoch = tmem.epoch;
 	pool->connection = tmem.connection;
 	pool_set(pool, POOL_UP);
 	WRITE_ONCE(pool->wants_room, 1);
 	return 0;
-}
-
-static void pool_down(struct tmem_pool *pool)
-{
-	pool_set(pool, POOL_DOWN);
-	if (pool->told_up)
-		pool->ops->down(pool->ctx);
-	pool->told_up = false;
 }
 
 void tmem_pools_up(void)
@@ -133,7 +124,7 @@ void tmem_pools_down(void)
 
 	for (i = 0; i < TMEM_POOLS_MAX; i++)
 		if (pool_at(i))
-			pool_down(pool_at(i));
+			pool_set(pool_at(i), POOL_DOWN);
 }
 
 void tmem_pools_evacuate(bool on)
@@ -197,7 +188,7 @@ struct tmem_pool *tmem_pool_open(unsigned int id, u32 flags, const struct tmem_p
 	struct tmem_pool *pool;
 	int error;
 
-	if (id >= TMEM_POOLS_MAX || flags & ~TMEM_POOL_PERSISTENT || !ops->up || !ops->down)
+	if (id >= TMEM_POOLS_MAX || flags & ~TMEM_POOL_PERSISTENT || !ops->up)
 		return ERR_PTR(-EINVAL);
 	pool = kzalloc(sizeof(*pool), GFP_KERNEL);
 	if (!pool)
@@ -250,7 +241,7 @@ int tmem_pool_flush(struct tmem_pool *pool)
 		if (error) {
 			pool->unclean = true;
 			pool->epoch = 0;
-			pool_down(pool);
+			pool_set(pool, POOL_DOWN);
 			tmem_look();
 		} else {
 			pool_set(pool, POOL_UP);

@@ -165,6 +165,16 @@ static bool may_wait(const struct tmem_io *io, int error)
 	return error == -EAGAIN || (error == -ENOTCONN && pool_persistent(io->pool));
 }
 
+static void io_start(struct tmem_io *io, u8 op, bool waits)
+{
+	io->op = op;
+	io->error = 0;
+	io->waits = waits;
+	io->credited = false;
+	io->held = NULL;
+	io->deadline = jiffies + msecs_to_jiffies(time_out_ms(io));
+}
+
 static int take_io(struct tmem_io *io, u8 op, unsigned int flags)
 {
 	int list = op == TMEM_OP_PUT ? WAITING_PUTS : WAITING_GETS;
@@ -172,12 +182,7 @@ static int take_io(struct tmem_io *io, u8 op, unsigned int flags)
 	unsigned long irq;
 	int result;
 
-	io->op = op;
-	io->error = 0;
-	io->waits = flags & TMEM_IO_WAIT;
-	io->credited = false;
-	io->held = NULL;
-	io->deadline = jiffies + msecs_to_jiffies(time_out_ms(io));
+	io_start(io, op, flags & TMEM_IO_WAIT);
 	queue = tmem_queue_lock(io->pool->id, io->key.oid, &irq);
 	/*
 	 * A put does not overtake another that waits: it might be of the same key. A get of the
@@ -219,12 +224,7 @@ int tmem_put_held(struct tmem_io *io, const struct tmem_io *held)
 	unsigned long irq;
 	int error;
 
-	io->op = TMEM_OP_PUT;
-	io->error = 0;
-	io->waits = false;
-	io->credited = false;
-	io->held = NULL;
-	io->deadline = jiffies + msecs_to_jiffies(time_out_ms(io));
+	io_start(io, TMEM_OP_PUT, false);
 	queue = tmem_queue_lock(io->pool->id, io->key.oid, &irq);
 	if (queue->connection == held->connection) {
 		error = may_post(queue, io->pool, TMEM_OP_PUT);

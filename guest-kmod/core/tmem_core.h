@@ -12,7 +12,7 @@
  * one hypercall (an event). Each copies at most one page.
  * tmem_io.done, tmem_pool_ops.dropped and .room are called without any lock of the core, in atomic
  * context (interrupts on or off): they must not sleep; they may post.
- * tmem_pool_ops.up, .down and .evacuate are called in a kernel worker, one at a time; they may
+ * tmem_pool_ops.up and .evacuate are called in a kernel worker, one at a time; they may
  * sleep, but must not call tmem_pool_open(), _close() or _flush(), and must not wait for an answer.
  *
  * Order. Posts of one key are run in the order in which they were taken: a put, then a flush or a
@@ -51,13 +51,13 @@ struct tmem_key {
 
 struct tmem_pool_ops {
 	/*
-	 * The pool exists; posts are taken as soon as this returns. kept: everything that was put
-	 * before is still there (less what was evicted, for an ephemeral pool). Not kept: the pool
-	 * is empty; forget all that was put (ephemeral), or call it lost (persistent).
+	 * The pool exists; posts are taken as soon as this returns, until the connection is lost:
+	 * then they fail with -ENOTCONN (those with TMEM_IO_WAIT wait) until the next up(). kept:
+	 * everything that was put before is still there (less what was evicted, for an ephemeral
+	 * pool). Not kept: the pool is empty; forget all that was put (ephemeral), or call it lost
+	 * (persistent).
 	 */
 	void (*up)(void *ctx, bool kept);
-	/* Posts fail with -ENOTCONN (those with TMEM_IO_WAIT wait), until the next up(). */
-	void (*down)(void *ctx);
 	/*
 	 * Optional. A put or flush (TMEM_OP_*) without a tmem_io was not done: error as in tmem_io.
 	 * A put: the pool holds nothing under the key (with -ENOTCONN: maybe the page that was

@@ -22,10 +22,6 @@ static void pool_up(void *ctx, bool kept)
 		pages_lost();
 }
 
-static void pool_down(void *ctx)
-{
-}
-
 static void pool_dropped(void *ctx, u8 op, const struct tmem_key *key, int error)
 {
 	if (op == TMEM_OP_FLUSH_PAGE && error != -ESTALE)
@@ -46,7 +42,6 @@ static void pool_evacuate(void *ctx, bool on)
 
 static const struct tmem_pool_ops pool_ops = {
 	.up = pool_up,
-	.down = pool_down,
 	.dropped = pool_dropped,
 	.room = pool_room,
 	.evacuate = pool_evacuate,

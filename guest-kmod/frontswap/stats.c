@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /sys/kernel/tmem/frontswap: one value a file, described in README.md. */
-#include <linux/sysfs.h>
+#include "counters.h"
 #include "frontswap.h"
 
 static const char *const names[FRONTSWAP_STATS] = {
@@ -19,30 +19,19 @@ static const char *const names[FRONTSWAP_STATS] = {
 	[FRONTSWAP_POOL_PAGES] = "pool_pages",
 };
 
-static struct kobj_attribute attributes[FRONTSWAP_STATS];
-static struct attribute *list[FRONTSWAP_STATS + 1];
-static const struct attribute_group group = { .name = "frontswap", .attrs = list };
-
-static ssize_t show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
-{
-	return sysfs_emit(buf, "%lld\n", (s64)atomic64_read(&frontswap.stats[attr - attributes]));
-}
+static struct tmem_counters counters = {
+	.folder = "frontswap",
+	.names = names,
+	.values = frontswap.stats,
+	.count = FRONTSWAP_STATS,
+};
 
 int frontswap_stats_init(void)
 {
-	int i;
-
-	for (i = 0; i < FRONTSWAP_STATS; i++) {
-		sysfs_attr_init(&attributes[i].attr);
-		attributes[i].attr.name = names[i];
-		attributes[i].attr.mode = 0444;
-		attributes[i].show = show;
-		list[i] = &attributes[i].attr;
-	}
-	return sysfs_create_group(tmem_kobj, &group);
+	return tmem_counters_add(&counters);
 }
 
 void frontswap_stats_exit(void)
 {
-	sysfs_remove_group(tmem_kobj, &group);
+	tmem_counters_remove(&counters);
 }

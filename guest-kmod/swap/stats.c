@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /sys/kernel/tmem/swap: one value a file, described in README.md. */
-#include <linux/sysfs.h>
+#include "counters.h"
 #include "swap.h"
 
 static const char *const names[SWAP_STATS] = {
@@ -24,30 +24,19 @@ static const char *const names[SWAP_STATS] = {
 	[SWAP_HELD] = "held_pages",
 };
 
-static struct kobj_attribute attributes[SWAP_STATS];
-static struct attribute *list[SWAP_STATS + 1];
-static const struct attribute_group group = { .name = "swap", .attrs = list };
-
-static ssize_t show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
-{
-	return sysfs_emit(buf, "%lld\n", (s64)atomic64_read(&swap.stats[attr - attributes]));
-}
+static struct tmem_counters counters = {
+	.folder = "swap",
+	.names = names,
+	.values = swap.stats,
+	.count = SWAP_STATS,
+};
 
 int swap_stats_init(void)
 {
-	int i;
-
-	for (i = 0; i < SWAP_STATS; i++) {
-		sysfs_attr_init(&attributes[i].attr);
-		attributes[i].attr.name = names[i];
-		attributes[i].attr.mode = 0444;
-		attributes[i].show = show;
-		list[i] = &attributes[i].attr;
-	}
-	return sysfs_create_group(tmem_kobj, &group);
+	return tmem_counters_add(&counters);
 }
 
 void swap_stats_exit(void)
 {
-	sysfs_remove_group(tmem_kobj, &group);
+	tmem_counters_remove(&counters);
 }

@@ -350,9 +350,7 @@ static void set_up(struct tmem_pool *pool, bool up)
 	if (!up)
 		fake_store_flush_pool(pool->id);
 	spin_unlock_irqrestore(&fake_lock, flags);
-	if (!up)
-		pool->ops->down(pool->ctx);
-	else if (pool->ops->room)
+	if (up && pool->ops->room)
 		pool->ops->room(pool->ctx);
 }
 
