@@ -6,8 +6,8 @@
  * checked; the first nonsense ends the connection. It is never trusted with more than the bytes of
  * the pages that it was given.
  *
- * Responses are taken by one thread at a time: the queue's interrupt thread, or the
- * worker once that thread is gone.
+ * Responses are taken by one thread at a time: the queue's interrupt thread, or the worker while that
+ * thread is gone or kept out.
  */
 #include <linux/highmem.h>
 #include "core.h"
@@ -85,6 +85,13 @@ static bool retry(const struct answer *answer)
 	return true;
 }
 
+/* The last look at a pool: whoever closes it waits for this. */
+static void answered(struct tmem_pool *pool)
+{
+	if (atomic_dec_and_test(&pool->inflight))
+		wake_up(&tmem.drained);
+}
+
 static void deliver(struct tmem_queue *queue, struct tmem_ring *ring, struct answer *answer)
 {
 	struct inflight *to = &answer->to;
@@ -94,8 +101,11 @@ static void deliver(struct tmem_queue *queue, struct tmem_ring *ring, struct ans
 	count(pool, to->op, answer->status);
 	if (to->command) {
 		to->command->status = answer->status;
+		answered(pool);
 		complete(&to->command->done);
-	} else if (to->forget) {
+		return;
+	}
+	if (to->forget) {
 		if (answer->error && pool->ops->dropped)
 			pool->ops->dropped(pool->ctx, to->op, &to->key, answer->error);
 	} else if (io && !retry(answer)) {
@@ -110,8 +120,7 @@ static void deliver(struct tmem_queue *queue, struct tmem_ring *ring, struct ans
 		io->held = &answer->keep_slot;
 		io->done(io);
 	}
-	if (atomic_dec_and_test(&pool->inflight))
-		wake_up(&tmem.drained);
+	answered(pool);
 }
 
 static bool status_valid(u16 status, u8 op)
@@ -222,7 +231,7 @@ bool tmem_queue_service(struct tmem_queue *queue)
 
 	spin_lock_irqsave(&queue->lock, irq);
 	ring = queue->ring;
-	while (ring && !READ_ONCE(tmem.broken)) {
+	while (ring && !READ_ONCE(tmem.broken) && !READ_ONCE(tmem.suspended)) {
 		taken = collect(queue, answers);
 		if (!taken) {
 			if (READ_ONCE(tmem.broken) || !more(queue))
@@ -240,7 +249,7 @@ bool tmem_queue_service(struct tmem_queue *queue)
 	if (ring)
 		tmem_look_at_daemon(queue);
 	spin_unlock_irqrestore(&queue->lock, irq);
-	tmem_complete(&refused, -ENOSPC);
+	tmem_complete(&refused, -ECANCELED);
 	tmem_room();
 	return any;
 }
@@ -254,7 +263,7 @@ void tmem_queue_retry(struct tmem_queue *queue)
 	spin_lock_irqsave(&queue->lock, irq);
 	tmem_run_waiting(queue, &refused);
 	spin_unlock_irqrestore(&queue->lock, irq);
-	tmem_complete(&refused, -ENOSPC);
+	tmem_complete(&refused, -ECANCELED);
 }
 
 /* The connection is over: take the ring away and tell everyone in it. Interrupt unbound. */

@@ -9,12 +9,11 @@
  * The worker allocates with GFP_NOIO and has a rescuer: swap may wait for it.
  */
 #include <linux/sched/mm.h>
-#include <linux/slab.h>
 #include <xen/events.h>
 #include "core.h"
 
-#define RETRY_MS 1000
 #define OFFER_MS 3000 /* between looks at an offer that is not answered */
+#define RETRY_MAX_MS 60000
 
 void tmem_look(void)
 {
@@ -49,7 +48,7 @@ void tmem_rings_free(void)
 }
 
 /* Let go of the connection, whatever state it is in. lifecycle held. */
-void tmem_disconnect(void)
+void tmem_disconnect(bool take_answers)
 {
 	unsigned long irq;
 	unsigned int i;
@@ -64,7 +63,8 @@ void tmem_disconnect(void)
 	for (i = 0; i < tmem.ring_count; i++)
 		tmem_queue_unbind(&tmem.queues[i], tmem.rings[i]);
 	for (i = 0; i < tmem.ring_count; i++) {
-		tmem_queue_service(&tmem.queues[i]);
+		if (take_answers)
+			tmem_queue_service(&tmem.queues[i]);
 		if (tmem.queues[i].ring && queue_in_flight(&tmem.queues[i]))
 			core_count(CORE_ABANDONED);
 		tmem_queue_abandon(&tmem.queues[i]);
@@ -126,6 +126,7 @@ static int connect_finish(void)
 	tmem.epoch = READ_ONCE(tmem.rings[0]->control->store_epoch);
 	tmem.connection++;
 	tmem.serving = true;
+	tmem.retry_ms = 0;
 	WRITE_ONCE(tmem.queue_count, tmem.ring_count);
 	waiting_redistribute();
 	spin_lock_irqsave(&tmem.credit_lock, irq);
@@ -192,30 +193,8 @@ static void serve(void)
 
 static void close_connection(void)
 {
-	tmem_disconnect();
+	tmem_disconnect(true);
 	xenbus_switch_state(tmem.device, XenbusStateClosed);
-}
-
-static void evacuate_changed(struct xenbus_watch *watch, const char *path, const char *token)
-{
-	tmem_look();
-}
-
-static void unwatch(void)
-{
-	if (!tmem.evacuate_watched)
-		return;
-	unregister_xenbus_watch(&tmem.evacuate_watch);
-	kfree(tmem.evacuate_watch.node);
-	tmem.evacuate_watched = false;
-}
-
-static void watch(void)
-{
-	unwatch();
-	tmem.evacuate_watched = !xenbus_watch_pathfmt(tmem.device, &tmem.evacuate_watch, NULL,
-						      evacuate_changed, "%s/evacuate",
-						      tmem.device->otherend);
 }
 
 static void move(enum xenbus_state backend)
@@ -230,7 +209,8 @@ static void move(enum xenbus_state backend)
 			error = tmem_offer();
 		else if (xenbus_read_driver_state(tmem.device->nodename) != XenbusStateInitialised)
 			close_connection(); /* our nodes were made anew, the offer is void */
-		tmem_look_later(OFFER_MS);
+		if (!error)
+			tmem_look_later(OFFER_MS);
 		break;
 	case XenbusStateConnected:
 		if (tmem.ring_count && !tmem.serving)
@@ -249,7 +229,29 @@ static void move(enum xenbus_state backend)
 	if (error) {
 		xenbus_dev_error(tmem.device, error, "connecting");
 		close_connection();
-		tmem_look_later(RETRY_MS);
+		tmem.retry_ms = clamp(2 * tmem.retry_ms, OFFER_MS, RETRY_MAX_MS);
+		tmem_look_later(tmem.retry_ms);
+	}
+}
+
+/*
+ * The guest runs on, here or in another domain, where rings, ports and grants are gone. In what was
+ * saved, answers may be newer than the pages they speak of: what the daemon writes through its
+ * mappings is not seen by who saves a running guest. So they are worth nothing there.
+ */
+static void wake(void)
+{
+	unsigned int i;
+
+	if (xchg(&tmem.resumed, false)) {
+		tmem_disconnect(false);
+		WRITE_ONCE(tmem.broken, false);
+	}
+	WRITE_ONCE(tmem.suspended, false);
+	for (i = 0; i < tmem.ring_count; i++) {
+		disable_irq(tmem.rings[i]->irq); /* and its thread: see answer.c */
+		tmem_queue_service(&tmem.queues[i]);
+		enable_irq(tmem.rings[i]->irq);
 	}
 }
 
@@ -258,11 +260,8 @@ static void manage(struct work_struct *work)
 	unsigned int noio = memalloc_noio_save();
 
 	mutex_lock(&tmem.lifecycle);
-	if (tmem.device && xchg(&tmem.resumed, false)) {
-		tmem_disconnect();
-		WRITE_ONCE(tmem.broken, false);
-		watch();
-	}
+	if (tmem.device && (tmem.suspended || READ_ONCE(tmem.resumed)))
+		wake();
 	if (tmem.device && READ_ONCE(tmem.broken)) {
 		close_connection();
 		WRITE_ONCE(tmem.broken, false);
@@ -281,7 +280,6 @@ static int frontend_probe(struct xenbus_device *device, const struct xenbus_devi
 		return -EBUSY;
 	}
 	tmem.device = device;
-	watch();
 	mutex_unlock(&tmem.lifecycle);
 	tmem_look();
 	return 0;
@@ -291,8 +289,7 @@ static tmem_remove_result frontend_remove(struct xenbus_device *device)
 {
 	mutex_lock(&tmem.lifecycle);
 	if (tmem.device == device) {
-		tmem_disconnect();
-		unwatch();
+		tmem_disconnect(true);
 		tmem.device = NULL;
 	}
 	mutex_unlock(&tmem.lifecycle);
@@ -304,7 +301,20 @@ static void backend_changed(struct xenbus_device *device, enum xenbus_state stat
 	tmem_look();
 }
 
-/* The guest runs in another domain now: rings, ports and grants are gone. */
+/* Tasks and the worker are frozen. When they thaw the worker finds out what became of the guest. */
+static int frontend_suspend(struct xenbus_device *device)
+{
+	unsigned int i;
+
+	mutex_lock(&tmem.lifecycle);
+	WRITE_ONCE(tmem.suspended, true);
+	for (i = 0; i < tmem.ring_count; i++)
+		synchronize_irq(tmem.rings[i]->irq);
+	mutex_unlock(&tmem.lifecycle);
+	tmem_look();
+	return 0;
+}
+
 static int frontend_resume(struct xenbus_device *device)
 {
 	WRITE_ONCE(tmem.resumed, true);
@@ -343,6 +353,7 @@ static struct xenbus_driver frontend = {
 	TMEM_NOT_ESSENTIAL
 	.probe = frontend_probe,
 	.remove = frontend_remove,
+	.suspend = frontend_suspend,
 	.resume = frontend_resume,
 	.otherend_changed = backend_changed,
 };
@@ -353,7 +364,8 @@ int tmem_frontend_register(void)
 
 	INIT_DELAYED_WORK(&tmem.manage, manage);
 	INIT_DELAYED_WORK(&tmem.reap, tmem_reap);
-	tmem.worker = alloc_ordered_workqueue("tmem", WQ_MEM_RECLAIM | WQ_HIGHPRI);
+	tmem.worker = alloc_ordered_workqueue("tmem",
+					      WQ_MEM_RECLAIM | WQ_HIGHPRI | WQ_FREEZABLE);
 	if (!tmem.worker)
 		return -ENOMEM;
 	error = xenbus_register_frontend(&frontend);

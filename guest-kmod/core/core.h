@@ -15,7 +15,7 @@
  *
  * Lock order: lifecycle (mutex: the worker, opening, closing and flushing a pool)
  *             -> tmem_queue.lock (irqsave; never two) -> tmem_core.credit_lock.
- * Callbacks of modules run without tmem_queue.lock; up, down and evacuate under lifecycle.
+ * Callbacks of modules run without tmem_queue.lock; up and evacuate under lifecycle.
  */
 #ifndef TMEM_CORE_INTERNAL_H
 #define TMEM_CORE_INTERNAL_H
@@ -156,10 +156,10 @@ struct tmem_core {
 	struct workqueue_struct *worker;
 	struct delayed_work manage;
 	struct delayed_work reap;
-	struct xenbus_watch evacuate_watch;
-	bool evacuate_watched;
+	unsigned int retry_ms; /* until the next attempt to connect */
 
 	/* Why the worker runs; set anywhere, read by it. */
+	bool suspended; /* no answer is taken */
 	bool resumed;
 	bool broken;
 
@@ -220,7 +220,7 @@ void tmem_look_later(unsigned int delay_ms);
 void tmem_break(const char *why);
 int tmem_frontend_register(void);
 void tmem_frontend_unregister(void);
-void tmem_disconnect(void);
+void tmem_disconnect(bool take_answers);
 void tmem_rings_free(void);
 
 /* offer.c, migration.c. lifecycle held. */

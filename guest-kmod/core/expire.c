@@ -66,6 +66,6 @@ void tmem_queue_expire(struct tmem_queue *queue)
 	list_for_each_entry(io, &late, link)
 		pool_count(io->pool, STAT_TIMED_OUT);
 	tmem_complete(&late, -ETIMEDOUT);
-	tmem_complete(&refused, -ENOSPC);
+	tmem_complete(&refused, -ECANCELED);
 	tmem_room();
 }

@@ -8,8 +8,8 @@
 
 void tmem_publish_migration(void)
 {
-	const char *why = READ_ONCE(tmem.evacuate_error);
 	int can = !tmem_pools_hold();
+	const char *why = READ_ONCE(tmem.evacuate_error);
 
 	if (why != tmem.published_error) {
 		if (why)
@@ -23,10 +23,15 @@ void tmem_publish_migration(void)
 		tmem.published_migrate = can;
 }
 
-/* Says 1 after new puts are refused, and 0 before they are taken again. */
+/*
+ * Says 1 after new puts are refused, and 0 before they are taken again; where it cannot be done they
+ * already are, and the error is there before.
+ */
 void tmem_publish_evacuating(void)
 {
-	if (tmem.evacuate != tmem.published_evacuating &&
-	    !xenbus_printf(XBT_NIL, tmem.device->nodename, "evacuating", "%d", tmem.evacuate))
-		tmem.published_evacuating = tmem.evacuate;
+	int does = tmem.evacuate && !READ_ONCE(tmem.evacuate_error);
+
+	if (does != tmem.published_evacuating &&
+	    !xenbus_printf(XBT_NIL, tmem.device->nodename, "evacuating", "%d", does))
+		tmem.published_evacuating = does;
 }

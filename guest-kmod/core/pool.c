@@ -6,6 +6,7 @@
  * runs under lifecycle.
  */
 #include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include "core.h"
 
@@ -141,8 +142,6 @@ void tmem_pools_evacuate(bool on)
 		pool_set(pool, pool->state);
 		if (pool->ops->evacuate)
 			pool->ops->evacuate(pool->ctx, on);
-		else if (on)
-			tmem_pool_cannot_evacuate(pool, "the owner of the pool cannot");
 	}
 	retry_waiting();
 }
@@ -157,8 +156,12 @@ bool tmem_pools_hold(void)
 
 		if (!pool || !pool_persistent(pool))
 			continue;
-		if (READ_ONCE(pool->holds))
+		if (READ_ONCE(pool->holds)) {
+			if (READ_ONCE(pool->refuses) && !pool->ops->evacuate)
+				tmem_pool_cannot_evacuate(pool,
+							  "pages leave the pool by swapoff only");
 			return true;
+		}
 		if (pool->evacuating && atomic_read(&pool->inflight)) {
 			tmem_look_later(20);
 			return true;
@@ -186,6 +189,7 @@ struct tmem_pool *tmem_pool_open(unsigned int id, u32 flags, const struct tmem_p
 				 void *ctx)
 {
 	struct tmem_pool *pool;
+	unsigned int noio;
 	int error;
 
 	if (id >= TMEM_POOLS_MAX || flags & ~TMEM_POOL_PERSISTENT || !ops->up)
@@ -197,7 +201,9 @@ struct tmem_pool *tmem_pool_open(unsigned int id, u32 flags, const struct tmem_p
 	pool->flags = flags;
 	pool->ops = ops;
 	pool->ctx = ctx;
+	pool->unclean = true; /* an earlier owner may not have been able to destroy it */
 	mutex_lock(&tmem.lifecycle);
+	noio = memalloc_noio_save(); /* swap may wait for the lock's holder */
 	error = pool_at(id) ? -EBUSY : 0;
 	if (!error)
 		error = tmem_pool_stats_add(pool); /* on failure the pool is freed by it */
@@ -205,6 +211,7 @@ struct tmem_pool *tmem_pool_open(unsigned int id, u32 flags, const struct tmem_p
 		kfree(pool);
 	if (!error)
 		rcu_assign_pointer(tmem.pools[id], pool);
+	memalloc_noio_restore(noio);
 	mutex_unlock(&tmem.lifecycle);
 	if (error)
 		return ERR_PTR(error);
@@ -218,7 +225,7 @@ void tmem_pool_close(struct tmem_pool *pool)
 	mutex_lock(&tmem.lifecycle);
 	pool_set(pool, POOL_DRAINING);
 	if (pool_destroy(pool) && atomic_read(&pool->inflight))
-		tmem_disconnect(); /* nobody may answer to this pool any more */
+		tmem_disconnect(true); /* nobody may answer to this pool any more */
 	pool_set(pool, POOL_DOWN);
 	RCU_INIT_POINTER(tmem.pools[pool->id], NULL);
 	mutex_unlock(&tmem.lifecycle);

@@ -132,6 +132,7 @@ static int post_io(struct tmem_queue *queue, struct tmem_io *io, unsigned int fl
 		return -EAGAIN;
 	}
 	io->connection = queue->connection;
+	io->queue = queue->number;
 	io->slot = slot;
 	io->staged = queue->ring->slot_pages[slot];
 	if (io->op == TMEM_OP_PUT)
@@ -342,10 +343,10 @@ EXPORT_SYMBOL_GPL(tmem_io_hold);
 
 void tmem_io_release(struct tmem_io *io)
 {
-	struct tmem_queue *queue;
+	struct tmem_queue *queue = &tmem.queues[io->queue];
 	unsigned long irq;
 
-	queue = tmem_queue_lock(io->pool->id, io->key.oid, &irq);
+	spin_lock_irqsave(&queue->lock, irq);
 	if (queue->ring && queue->connection == io->connection) {
 		tmem_slot_give(queue, io->slot);
 		tmem_queue_arm(queue); /* the tick posts what waits for a slot */

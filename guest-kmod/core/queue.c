@@ -76,7 +76,7 @@ int tmem_queue_bind(struct tmem_queue *queue, struct tmem_ring *ring)
 	}
 	error = request_threaded_irq(irq, NULL, queue_event, IRQF_ONESHOT, "tmem", queue);
 	if (error) {
-		unbind_from_irqhandler(irq, NULL);
+		evtchn_put(ring->port);
 		return error;
 	}
 	ring->irq = irq;

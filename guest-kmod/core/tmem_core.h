@@ -67,8 +67,9 @@ struct tmem_pool_ops {
 	/* Optional. There is room again after a post returned -EAGAIN or -ENOTCONN. */
 	void (*room)(void *ctx);
 	/*
-	 * Optional. on: write all pages that only the pool has to a disk and put no new ones; tell
-	 * tmem_pool_holds(false) when done or tmem_pool_cannot_evacuate(). Off: as usual again.
+	 * on: write all pages that only the pool has to a disk; tell tmem_pool_holds(false) when done or
+	 * tmem_pool_cannot_evacuate(). Puts are refused meanwhile. Off: as usual again. Without it,
+	 * evacuation fails while the pool holds pages.
 	 */
 	void (*evacuate)(void *ctx, bool on);
 };
@@ -81,7 +82,8 @@ struct tmem_pool_ops {
  * error, set when done() is called:
  *   0           put: stored; get: the page was copied to `page`
  *   -ENOENT     get: the pool has no such page
- *   -ENOSPC     put: refused (no space, frozen, evacuating); the pool holds nothing under the key
+ *   -ENOSPC     put: refused (no space, frozen); the pool holds nothing under the key
+ *   -ECANCELED  it waited, and was not sent (evacuation); the pool holds what it held before
  *   -ESTALE     get: the pool was lost, and the page with it. Put: as -ENOTCONN
  *   -ENOTCONN   the connection was lost; whether a put happened is unknown. With TMEM_IO_WAIT only
  *               for credited puts: others are posted again on the next connection
@@ -106,6 +108,7 @@ struct tmem_io {
 	bool credited;
 	unsigned long deadline; /* jiffies */
 	u32 connection;
+	u32 queue;
 	u32 slot;
 	struct page *staged;
 	bool *held;
@@ -161,7 +164,7 @@ void tmem_io_hold(struct tmem_io *io);
  * tmem_put() without flags.
  */
 int tmem_put_held(struct tmem_io *io, const struct tmem_io *held);
-/* Give a held slot back. The io is the module's again. */
+/* Give a held slot back. The io is the module's again. Its pool may be closed. */
 void tmem_io_release(struct tmem_io *io);
 
 /*
@@ -171,7 +174,7 @@ void tmem_io_release(struct tmem_io *io);
 struct tmem_pool *tmem_pool_open(unsigned int id, u32 flags, const struct tmem_pool_ops *ops,
 				 void *ctx);
 /*
- * Destroy the pool. The module posts nothing any more and holds no slot. Sleeps, for a bounded
+ * Destroy the pool. The module posts nothing any more. Sleeps, for a bounded
  * time; after it no callback of this pool runs.
  */
 void tmem_pool_close(struct tmem_pool *pool);

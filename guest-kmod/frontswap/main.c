@@ -33,18 +33,10 @@ static void pool_room(void *ctx)
 	tmem_owed_room(&frontswap.owed);
 }
 
-static void pool_evacuate(void *ctx, bool on)
-{
-	if (on)
-		tmem_pool_cannot_evacuate(frontswap.pool,
-					  "tmem_frontswap: pages leave the pool by swapoff only");
-}
-
 static const struct tmem_pool_ops pool_ops = {
 	.up = pool_up,
 	.dropped = pool_dropped,
 	.room = pool_room,
-	.evacuate = pool_evacuate,
 };
 
 static int table_init(void)

@@ -97,7 +97,8 @@ void evacuate_run(struct work_struct *work)
 		tmem_pool_cannot_evacuate(swap.pool, "a page could not be read or written");
 		return;
 	}
-	if (atomic64_read(&swap.stats[SWAP_POOL_PAGES]))
+	/* A put that is not answered yet may become a page in the pool. */
+	if (atomic64_read(&swap.stats[SWAP_POOL_PAGES]) || atomic_read(&swap.pieces_out))
 		queue_delayed_work(swap.worker, &swap.evacuate_work, msecs_to_jiffies(AGAIN_MS));
 }
 
@@ -105,10 +106,6 @@ void evacuate_run(struct work_struct *work)
 void evacuate_set(void *ctx, bool on)
 {
 	WRITE_ONCE(swap.evacuate_failed, false);
-	if (on && !swap.backing.bdev) {
-		tmem_pool_cannot_evacuate(swap.pool, "tmem_swap has no backing disk");
-		return;
-	}
 	WRITE_ONCE(swap.evacuating, on);
 	if (on)
 		queue_delayed_work(swap.worker, &swap.evacuate_work, 0);

@@ -40,11 +40,10 @@ static void pool_room(void *ctx)
 	tmem_owed_room(&swap.owed);
 }
 
-static const struct tmem_pool_ops pool_ops = {
+static struct tmem_pool_ops pool_ops = {
 	.up = pool_up,
 	.dropped = pool_dropped,
 	.room = pool_room,
-	.evacuate = evacuate_set,
 };
 
 static int backing_open(void)
@@ -95,6 +94,8 @@ static int device_start(void)
 	if (!swap.worker)
 		goto bios;
 	swap.owed.worker = swap.worker;
+	if (swap.backing.bdev)
+		pool_ops.evacuate = evacuate_set;
 	swap.pool = tmem_pool_open(TMEM_POOL_SWAP, TMEM_POOL_PERSISTENT, &pool_ops, &swap);
 	swap.owed.pool = swap.pool;
 	if (!IS_ERR(swap.pool))

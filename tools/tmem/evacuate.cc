@@ -32,8 +32,8 @@ std::string wait_until_home(Daemon& daemon, uint64_t number, uint32_t timeout_s)
   while (true) {
     const auto client = look(daemon, number);
     if (!client) return "the guest or tmemd went away meanwhile";
-    if (client->can_migrate) return "";
     if (!client->evacuate_error.empty()) return "the guest cannot: " + client->evacuate_error;
+    if (client->can_migrate) return "";
     if (std::chrono::steady_clock::now() >= deadline)
       return "the guest has not done it within " + std::to_string(timeout_s) + " s; " +
              std::to_string(client->pages_persistent) + " persistent pages are left";

@@ -233,6 +233,8 @@ void Guest::set_evacuating(bool on) {
   if (const auto done = world_.platform.store->write(backend_ + "/evacuate", on ? "1" : "0"); !done)
     return world_.options.log(title() + ": " + done.error().message);
   evacuating_ = on;
+  // The frontend looks when the state is written.
+  if (phase_ == Phase::kConnected) write_state(BusState::kConnected);
 }
 
 // Unmaps and unbinds, then says so; and sets how long the guest has to wait before it may connect.

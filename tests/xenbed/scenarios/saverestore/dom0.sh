@@ -3,10 +3,14 @@ tmemd_start '[pool]
 memory = "128M"'
 save=/bed/guest.save
 
-# swapping NAME [PARAMETER of tmem_swap]: a guest in the midst of its load.
-swapping() {
+# swap_guest NAME [PARAMETER of tmem_swap]
+swap_guest() {
   guest_create "$1" pv 128 "disk=['phy:$(disk save-swap),xvda,w']"
   guest_run "$1" 60 "sh /bed/scenarios/saverestore/guest.sh start $2" || die "$1 has no swap"
+}
+
+# swapping NAME: brings it into the midst of its load.
+swapping() {
   guest_start "$1" sh /bed/scenarios/saverestore/guest.sh hog "$OPERATIONS"
   guest_run "$1" 300 'until grep -q filled /run/hog; do sleep 1; done' || die "$1 does not fill its memory"
 }
@@ -17,7 +21,8 @@ hog_end() {
 }
 
 # With a backing disk: everything comes home first.
-swapping g1 backing=/dev/xvda
+swap_guest g1 backing=/dev/xvda
+swapping g1
 count evacuated.pages_before "$(client g1 .pages.persistent)"
 tmem-xl save g1 $save || fail "tmem-xl save: $?"
 xl restore $save || die "xl restore failed"
@@ -25,8 +30,18 @@ hog_end g1 evacuated
 guest_destroy g1
 rm $save
 
-# Without one: refused. By plain xl it is saved all the same, and twice restored.
+# Without one: as long as there is nothing in the pool.
+swap_guest g1
+tmem-xl save g1 $save || fail "tmem-xl save of a guest without pages: $?"
+xl restore $save || die "xl restore failed"
+rm $save
+# Then refused, a checkpoint apart: the guest stays, and loses nothing by it. By plain xl it is saved all the
+# same, and twice restored.
 swapping g1
+xl save -c g1 $save || die "xl save -c failed"
+rm $save
+guest_run g1 60 '. /bed/lib.sh; figures "" $TMEM; figures swap_ $TMEM/swap' |
+  count_pairs checkpoint.
 tmem-xl save g1 $save
 count refused.status $?
 [ -e $save ] && fail "tmem-xl saved a guest that would lose pages"

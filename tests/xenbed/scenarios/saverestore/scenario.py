@@ -15,6 +15,8 @@ def check(result):
     yield result.at_least("evacuated.pages_before", 1000)
     yield result.at_least("evacuated.swap_evacuated", 1000)
     yield result.equal("evacuated.lost", 0)
+    yield result.equal("checkpoint.state", "connected")
+    yield result.equal("checkpoint.swap_lost", 0)
     # Nowhere to go: tmem-xl refuses. Plain xl saves all the same, and the pages are lost.
     yield result.at_least("refused.status", 1)
     yield result.at_least("plain.pages_before", 1000)
