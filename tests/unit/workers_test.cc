@@ -84,11 +84,43 @@ TEST_CASE("workers: who asks seldom does not wait for the turn of who always ask
   CHECK(other.witness.seen() == 1);
 }
 
-TEST_CASE("workers: interrupting turns does not get a queue more than its share") {
-  Guest busy;
+TEST_CASE("workers: two that always have requests are served alike, however they post them") {
+  Guest many;
+  Guest few;  // at a time: it interrupts the other's turns
+  auto workers = Workers::start({});
+  REQUIRE(workers);
+  many.attach(**workers, few, 1);
+  few.attach(**workers, many, 1);
+  const auto answered = [](Guest& guest) { return load_acquire(guest.ring.control().rsp_prod); };
+  const auto refill = [&](Guest& guest, uint32_t posted_max) {
+    const uint32_t waiting = load_relaxed(guest.ring.control().req_prod) - answered(guest);
+    if (waiting < posted_max) guest.post(posted_max - waiting);
+    if (load_full(guest.ring.control().req_event) == answered(guest))
+      (void)eventfd_write(guest.event.get(), 1);
+  };
+  while (answered(many) + answered(few) < 100'000) {
+    refill(many, many.ring.layout.entries);
+    refill(few, 16);
+  }
+  CHECK(answered(few) < 75'000);
+  CHECK(answered(many) < 75'000);
+  many.attachment.reset();
+  few.attachment.reset();
+}
+
+TEST_CASE("workers: who notifies for nothing has to rest, and is served all the same") {
+  Guest storm;
   Guest other;
-  serve(busy, other, 32);
-  CHECK(busy.witness.seen() == 4);
+  auto workers = Workers::start({});
+  REQUIRE(workers);
+  storm.attach(**workers, other, 1);
+  for (int i = 0; i < 30; ++i) {
+    (void)eventfd_write(storm.event.get(), 1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  storm.post(1);
+  CHECK(storm.witness.seen() != kNever);
+  storm.attachment.reset();
 }
 
 }  // namespace tmem::transport

@@ -45,7 +45,7 @@ struct QueueOptions {
   // The request after this many bad ones closes the queue.
   uint32_t bad_requests_max = 64;
   // Notifications in a row that found no request, after which the queue is closed.
-  uint32_t empty_events_max = 4096;
+  uint32_t empty_events_max = 256;
 };
 
 // Not thread-safe: one thread at a time, but for counters().
@@ -80,6 +80,9 @@ class Queue {
   // Call when the guest's notification arrived, before run(). Closes the queue when too many of
   // them came without a request.
   CloseReason note_event();
+
+  // Notifications without a request since the last request.
+  uint32_t empty_events_in_row() const { return empty_events_in_row_; }
 
   // Tells the guest that the queue is not served any more. Idempotent.
   void close(CloseReason reason);

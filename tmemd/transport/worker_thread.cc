@@ -22,11 +22,18 @@ constexpr uint32_t kRequestsBetweenEvents = 64;
 // ... and a round counts for at least this many, so that slow traffic does not hide others' events.
 constexpr uint32_t kRoundWeight = 16;
 constexpr int kEventsPerWait = 64;
-// A queue that interrupts a turn runs this many, and then as many of that turn follow: no queue
-// gets more by posting little at a time.
-constexpr uint32_t kRequestsPerInterruption = 4;
 // Queues that are looked at after a request, so that many idle ones cost a busy one little.
 constexpr size_t kPeeksPerRequest = 8;
+// A queue with requests waits while it is so far ahead of another in the time it was served.
+constexpr uint64_t kLeadMaxNs = 100'000;
+// A queue that was idle is served first until it has had this much more than its share: enough for
+// a batch of a guest that thinks between batches.
+constexpr uint64_t kArrearsMaxNs = 10'000'000;
+// Events without a request, in a row, after which a queue rests before it is armed again, twice as
+// long each time.
+constexpr uint32_t kEmptyEventsFree = 16;
+constexpr uint64_t kRestMinNs = 100'000;
+constexpr uint64_t kRestMaxNs = 10'000'000;
 
 // Spinning is about the CPU's time, not the daemon's: it does not use the injected Clock.
 uint64_t monotonic_ns() {
@@ -107,6 +114,11 @@ void WorkerThread::detach(Attachment& attachment) {
   queues_.fetch_sub(1, std::memory_order_relaxed);
 }
 
+void Attachment::forget_arrears(uint64_t other_served_ns) {
+  if (other_served_ns > kArrearsMaxNs)
+    served_ns_ = std::max(served_ns_, other_served_ns - kArrearsMaxNs);
+}
+
 uint64_t WorkerThread::cpu_ns() const {
   clockid_t clock{};
   timespec used{};
@@ -120,11 +132,12 @@ void WorkerThread::loop() {
   block_signals_in_this_thread();
   while (true) {
     if (has_commands_.load(std::memory_order_acquire) && !apply_commands()) return;
+    const int timeout_ms = end_rests();
     if (ready_.empty()) {
-      wait_for_events(-1);
+      wait_for_events(timeout_ms);
       continue;
     }
-    const uint64_t start_ns = monotonic_ns();
+    const uint64_t start_ns = now_ns_ = monotonic_ns();
     spinning_allowed_ = options_.may_spin && spin_budget_.allows(start_ns);
     const uint32_t executed = run_round();
     if (executed > 0) since_events_ += std::max(executed, kRoundWeight);
@@ -165,6 +178,7 @@ bool WorkerThread::apply_commands() {
 void WorkerThread::forget(Attachment& attachment) {
   std::erase(attached_, &attachment);
   std::erase(ready_, &attachment);
+  std::erase(resting_, &attachment);
   attachment.queue_->close(CloseReason::kDetached);
   attachment.detached_ = true;
 }
@@ -182,6 +196,7 @@ void WorkerThread::wait_for_events(int timeout_ms) {
     const CloseReason closed = attachment.queue_->note_event();
     if (closed != CloseReason::kOpen) {
       std::erase(ready_, &attachment);
+      std::erase(resting_, &attachment);
       report_closed(attachment, closed);
     } else if (attachment.state_ == Attachment::State::kArmed) {
       attachment.state_ = Attachment::State::kReady;
@@ -193,9 +208,11 @@ void WorkerThread::wait_for_events(int timeout_ms) {
 
 uint32_t WorkerThread::run_round() {
   uint32_t executed = 0;
-  const uint64_t now_ns = monotonic_ns();
-  std::erase_if(ready_,
-                [&](Attachment* attachment) { return !run_turn(*attachment, now_ns, &executed); });
+  const uint64_t limit_ns = level_arrears() + kLeadMaxNs;
+  std::erase_if(ready_, [&](Attachment* attachment) {
+    const bool ahead = attachment->served_ns_ > limit_ns && attachment->queue_->has_requests();
+    return !ahead && !run_turn(*attachment, &executed);
+  });
   ready_.insert(ready_.end(), became_ready_.begin(), became_ready_.end());
   became_ready_.clear();
   if (context_.saw_no_space) {
@@ -205,7 +222,7 @@ uint32_t WorkerThread::run_round() {
   return executed;
 }
 
-bool WorkerThread::run_turn(Attachment& attachment, uint64_t now_ns, uint32_t* executed) {
+bool WorkerThread::run_turn(Attachment& attachment, uint32_t* executed) {
   if (attachment.state_ == Attachment::State::kClosed) return false;  // while it interrupted
   Queue::Turn turn;
   uint32_t left = kRequestsPerTurn;
@@ -214,8 +231,9 @@ bool WorkerThread::run_turn(Attachment& attachment, uint64_t now_ns, uint32_t* e
   if (attached_.size() > 1)
     interrupted = [&] { return (waiting = find_waiting(attachment)) != nullptr; };
   do {
-    if (waiting != nullptr) serve_waiting(*std::exchange(waiting, nullptr), now_ns, executed);
+    if (waiting != nullptr) serve_waiting(*std::exchange(waiting, nullptr), attachment, executed);
     const Queue::Turn part = attachment.queue_->run(context_, left, interrupted);
+    if (part.executed > 0) charge(attachment);
     turn = {turn.executed + part.executed, part.more, part.closed};
     left -= part.executed;
   } while (waiting != nullptr);
@@ -224,41 +242,87 @@ bool WorkerThread::run_turn(Attachment& attachment, uint64_t now_ns, uint32_t* e
     report_closed(attachment, turn.closed);
     return false;
   }
-  attachment.has_backlog_ = turn.more;
   if (turn.executed > 0) {
-    // The start of the round is near enough; the clock is not read again.
-    attachment.last_work_ns_ = now_ns;
+    attachment.last_work_ns_ = now_ns_;
     return true;
   }
-  if (spinning_allowed_ && now_ns - attachment.last_work_ns_ < kSpinMaxNs) return true;
+  if (spinning_allowed_ && now_ns_ - attachment.last_work_ns_ < kSpinMaxNs) return true;
+  if (must_rest(attachment)) return false;
   if (!attachment.queue_->arm()) return true;
   attachment.state_ = Attachment::State::kArmed;
   return false;
 }
 
-Attachment* WorkerThread::find_waiting(const Attachment& busy) {
-  if (requests_until_peek_ > 0) {
-    --requests_until_peek_;
-    return nullptr;
+// Time, not requests: some take a hundred times as long as others. The clock is read once a turn.
+void WorkerThread::charge(Attachment& attachment) {
+  const uint64_t now_ns = monotonic_ns();
+  attachment.served_ns_ += now_ns - now_ns_;
+  now_ns_ = now_ns;
+}
+// What a queue was not served while it had nothing to ask for is forgotten, but for a little.
+// Returns the least that a ready queue with requests was served.
+uint64_t WorkerThread::level_arrears() {
+  uint64_t most_ns = 0;
+  uint64_t least_ns = UINT64_MAX - kLeadMaxNs;
+  for (const Attachment* one : ready_)
+    if (one->queue_->has_requests()) most_ns = std::max(most_ns, one->served_ns_);
+  for (Attachment* one : ready_) {
+    one->forget_arrears(most_ns);
+    if (one->queue_->has_requests()) least_ns = std::min(least_ns, one->served_ns_);
   }
+  return least_ns;
+}
+
+Attachment* WorkerThread::find_waiting(const Attachment& busy) {
   for (size_t i = 0; i < std::min(kPeeksPerRequest, attached_.size()); ++i) {
     Attachment* const one = attached_[next_peek_++ % attached_.size()];
-    if (one != &busy && !one->has_backlog_ && one->queue_->has_requests()) return one;
+    if (one != &busy && one->served_ns_ <= busy.served_ns_ && one->queue_->has_requests() &&
+        one->state_ != Attachment::State::kResting)
+      return one;
   }
   return nullptr;
 }
 
-void WorkerThread::serve_waiting(Attachment& attachment, uint64_t now_ns, uint32_t* executed) {
-  const Queue::Turn turn = attachment.queue_->run(context_, kRequestsPerInterruption);
+void WorkerThread::serve_waiting(Attachment& attachment, const Attachment& busy,
+                                 uint32_t* executed) {
+  attachment.forget_arrears(busy.served_ns_);
+  const Queue::Turn turn = attachment.queue_->run(context_, kRequestsPerTurn);
+  charge(attachment);
   *executed += turn.executed;
-  requests_until_peek_ = turn.executed;
   if (attachment.state_ == Attachment::State::kArmed) {
     attachment.state_ = Attachment::State::kReady;
     became_ready_.push_back(&attachment);
   }
-  attachment.has_backlog_ = turn.more;
-  attachment.last_work_ns_ = now_ns;
+  attachment.last_work_ns_ = now_ns_;
   if (turn.closed != CloseReason::kOpen) report_closed(attachment, turn.closed);
+}
+
+// Once after each event without a request.
+bool WorkerThread::must_rest(Attachment& attachment) {
+  const uint32_t empty = attachment.queue_->empty_events_in_row();
+  if (empty <= kEmptyEventsFree || empty == attachment.rested_after_) return false;
+  attachment.rested_after_ = empty;
+  const uint32_t doublings = std::min(empty - kEmptyEventsFree, 16u);
+  attachment.rests_until_ns_ = now_ns_ + std::min(kRestMinNs << doublings, kRestMaxNs);
+  attachment.state_ = Attachment::State::kResting;
+  resting_.push_back(&attachment);
+  return true;
+}
+
+int WorkerThread::end_rests() {
+  if (resting_.empty()) return -1;
+  const uint64_t now_ns = monotonic_ns();
+  uint64_t next_ns = UINT64_MAX;
+  std::erase_if(resting_, [&](Attachment* attachment) {
+    if (attachment->rests_until_ns_ > now_ns) {
+      next_ns = std::min(next_ns, attachment->rests_until_ns_);
+      return false;
+    }
+    attachment->state_ = Attachment::State::kReady;
+    ready_.push_back(attachment);
+    return true;
+  });
+  return next_ns == UINT64_MAX ? -1 : static_cast<int>((next_ns - now_ns) / 1'000'000 + 1);
 }
 
 void WorkerThread::report_closed(Attachment& attachment, CloseReason reason) {

@@ -37,13 +37,19 @@ class WorkerThread {
   bool apply_commands();  // false: stop
   void forget(Attachment& attachment);
   void wait_for_events(int timeout_ms);
-  // One turn for each ready queue. Returns the requests run.
+  // One turn for each ready queue that is not ahead of others. Returns the requests run.
   uint32_t run_round();
   // True if the queue stays in the ready list.
-  bool run_turn(Attachment& attachment, uint64_t now_ns, uint32_t* executed);
-  // A queue that had nothing left and has a request now, or null; not `busy`.
+  bool run_turn(Attachment& attachment, uint32_t* executed);
+  // A queue with requests that was served less than `busy`, or null.
   Attachment* find_waiting(const Attachment& busy);
-  void serve_waiting(Attachment& attachment, uint64_t now_ns, uint32_t* executed);
+  void serve_waiting(Attachment& attachment, const Attachment& busy, uint32_t* executed);
+  void charge(Attachment& attachment);
+  uint64_t level_arrears();
+  bool must_rest(Attachment& attachment);
+  // Those whose rest is over become ready. Returns for how long to wait for events, in ms; -1: no
+  // rest ends.
+  int end_rests();
   void report_closed(Attachment& attachment, CloseReason reason);
 
   const WorkerOptions options_;
@@ -61,8 +67,9 @@ class WorkerThread {
   std::vector<Attachment*> attached_;
   std::vector<Attachment*> ready_;
   std::vector<Attachment*> became_ready_;  // in this round; ready_ must not change under it
-  size_t next_peek_ = 0;                   // into attached_
-  uint32_t requests_until_peek_ = 0;
+  std::vector<Attachment*> resting_;
+  size_t next_peek_ = 0;  // into attached_
+  uint64_t now_ns_ = 0;   // at the end of the last turn
   SpinBudget spin_budget_;
   bool spinning_allowed_ = false;  // in this round
   uint32_t since_events_ = 0;      // weighted requests run since the epoll set was asked

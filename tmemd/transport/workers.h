@@ -44,7 +44,9 @@ class Attachment {
 
  private:
   friend class WorkerThread;
-  enum class State : uint8_t { kNew, kArmed, kReady, kClosed };
+  // Not more than a little less served than another; see worker_thread.cc.
+  void forget_arrears(uint64_t other_served_ns);
+  enum class State : uint8_t { kNew, kArmed, kReady, kResting, kClosed };
 
   WorkerThread& thread_;
   const std::unique_ptr<Queue> queue_;
@@ -54,7 +56,9 @@ class Attachment {
   // Of the thread only.
   State state_ = State::kNew;
   uint64_t last_work_ns_ = 0;
-  bool has_backlog_ = false;  // requests were left after its last turn
+  uint64_t served_ns_ = 0;  // time that its requests took; see WorkerThread::charge()
+  uint64_t rests_until_ns_ = 0;
+  uint32_t rested_after_ = 0;  // so many empty events in a row
 };
 
 // Thread safety: every method from any thread.
