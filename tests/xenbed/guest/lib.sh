@@ -98,9 +98,10 @@ vmstat() {
 # sectors_read DISK: since the guest's start.
 sectors_read() { awk -v d="$1" '$3 == d { print $6 }' /proc/diskstats; }
 
-# kernel_complaints: what must not be in the kernel's log; shown, and counted.
+# kernel_complaints [PATTERN]: what must not be in the kernel's log, but for lines with PATTERN; shown,
+# and counted.
 kernel_complaints() {
-  dmesg | grep -E 'BUG:|WARNING:|Oops|Call Trace:|blocked for more|soft lockup|rcu.*stall' \
+  dmesg | grep -v "${1:-^$}" | grep -E 'BUG:|WARNING:|Oops|Call Trace:|blocked for more|soft lockup|rcu.*stall' \
     > /run/complaints
   head -n 5 /run/complaints | tr = ' '
   echo "complaints=$(wc -l < /run/complaints)"

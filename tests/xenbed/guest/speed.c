@@ -2,14 +2,17 @@
 // How long a block device takes for a page, past the page cache, with up to so many in flight.
 //
 //   speed write|read DEVICE --pages N [--depth D] [--seed X] [--version V]
+//   speed churn DEVICE --pages N [--depth D] [--seed X]
 //
 // Pages 1 to N (0 holds a header on swap devices), in groups of D: all of a group are submitted by
 // one call, and waited for. Prints key=value: pages, wrong, group_ns (median of the groups),
 // page_ns (that divided by D), total_ns. `read` verifies what `write` of the same seed and version
-// wrote; neither filling nor verifying is timed. Exit status: 0 intact, 1 wrong bytes.
+// wrote; neither filling nor verifying is timed. `churn` writes all and reads all, in turns, each
+// time another version, until SIGTERM. Exit status: 0 intact, 1 wrong bytes.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -68,6 +71,26 @@ static uint64_t group(Speed* speed, uint64_t first, uint64_t count) {
   return taken;
 }
 
+static volatile sig_atomic_t stopped;
+static void stop(int signal) {
+  (void)signal;
+  stopped = 1;
+}
+
+// Returns the pages moved.
+static uint64_t churn(Speed* speed) {
+  uint64_t moved = 0;
+  signal(SIGTERM, stop);
+  for (;; speed->write = !speed->write) {
+    speed->version += speed->write;
+    for (uint64_t i = 0; i < speed->pages / speed->depth; i++) {
+      if (stopped) return moved;
+      group(speed, 1 + i * speed->depth, speed->depth);
+      moved += speed->depth;
+    }
+  }
+}
+
 static int ascending(const void* a, const void* b) {
   uint64_t x = *(const uint64_t*)a, y = *(const uint64_t*)b;
   return (x > y) - (x < y);
@@ -75,8 +98,10 @@ static int ascending(const void* a, const void* b) {
 
 int main(int argc, char** argv) {
   Speed speed = {.depth = 1, .seed = 1, .version = 1};
-  if (argc < 3 || (strcmp(argv[1], "write") != 0 && strcmp(argv[1], "read") != 0)) {
-    fprintf(stderr, "usage: speed write|read DEVICE --pages N [OPTION VALUE]...\n");
+  const char* mode = argc < 3 ? "" : argv[1];
+  bool churns = strcmp(mode, "churn") == 0;
+  if (!churns && strcmp(mode, "write") != 0 && strcmp(mode, "read") != 0) {
+    fprintf(stderr, "usage: speed write|read|churn DEVICE --pages N [OPTION VALUE]...\n");
     return EXIT_USAGE;
   }
   parse_options(argc - 3, argv + 3,
@@ -89,13 +114,18 @@ int main(int argc, char** argv) {
     fprintf(stderr, "--depth is 1 to %d, --pages not less\n", DEPTH_MAX);
     return EXIT_USAGE;
   }
-  speed.write = argv[1][0] == 'w';
+  speed.write = churns || mode[0] == 'w';
   speed.file = open(argv[2], O_RDWR | O_DIRECT);
   if (speed.file < 0) die(argv[2]);
   if (syscall(SYS_io_setup, DEPTH_MAX, &speed.context) != 0) die("io_setup");
   speed.memory = mmap(NULL, DEPTH_MAX * PAGE, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (speed.memory == MAP_FAILED) die("mmap");
+  if (churns) {
+    uint64_t moved = churn(&speed);
+    printf("pages=%lu wrong=%lu\n", moved, speed.wrong);
+    return speed.wrong ? EXIT_WRONG : 0;
+  }
   uint64_t groups = speed.pages / speed.depth, total = 0;
   uint64_t* times = calloc(groups, sizeof *times);
   if (!times) die("calloc");

@@ -106,5 +106,5 @@ void quiet(void)
 		return;
 	if (!page_returns() && !attack_over())
 		hostile_counts.wrong++;
-	wait_event(link.wait, attack_over() || link_is_closed());
+	wait_event_idle(link.wait, attack_over() || link_is_closed());
 }

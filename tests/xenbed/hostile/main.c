@@ -86,7 +86,7 @@ static int work(void *data)
 	while (!kthread_should_stop()) {
 		running = READ_ONCE(wanted);
 		if (!running->round) {
-			wait_event(hostile_link.wait, attack_over());
+			wait_event_idle(hostile_link.wait, attack_over());
 			continue;
 		}
 		memset(&hostile_counts, 0, sizeof(hostile_counts));
