@@ -121,6 +121,7 @@ extern struct workqueue_struct *cache_queue; /* WQ_MEM_RECLAIM; its works wait f
 extern struct workqueue_struct *cache_submit_queue; /* deferred writes: may wait for ios */
 extern unsigned int cache_spot_percent;
 extern unsigned int cache_folio_pages;
+void cache_queues_flush(void);
 extern unsigned int cache_stage_pages;
 extern unsigned int cache_index_limit_kib;
 

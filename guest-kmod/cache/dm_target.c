@@ -198,3 +198,5 @@ module_init(target_init);
 module_exit(target_exit);
 MODULE_DESCRIPTION("tmem: clean page cache as a device-mapper target");
 MODULE_LICENSE("GPL");
+	/* Their bios have ended, but they may not have left pass_below(). */
+	cache_queues_flush();
