@@ -8,27 +8,25 @@
  *                            get records
  *   anything else            passes
  *
+ * A disk's ios are allocated with it, so that writes, which may be what frees memory, ask for none.
+ *
  * Context: submission may sleep but must not wait for a bio that is queued behind it
- * (current->bio_list), so nothing here waits for memory: a read without memory passes without
- * record, a write is submitted by a worker (cache_submit_queue), which may wait, since what it
- * waits for is on its way. Completion is in any context; a write of many blocks is completed in
- * cache_queue. bio_split() and clones come from cache_bios, which has a rescuer.
+ * (current->bio_list), so nothing here waits for an io: without one a read passes without record, a
+ * write is submitted by a worker (cache_submit_queue), which may wait, since what it waits for is on
+ * its way. Completion is in any context; a write of many blocks is completed in cache_queue.
+ * bio_split() and clones, of reads only, come from cache_bios, which has a rescuer.
  *
  * Ownership: each bio taken here holds a user of the disk until it is completed.
  */
 #include <linux/blk-crypto.h>
 #include <linux/blk-integrity.h>
-#include <linux/mempool.h>
 #include <linux/pagemap.h>
-#include <linux/slab.h>
 #include "cache.h"
 
-#define IOS_RESERVED 256
+#define IOS 1024 /* of a disk: several times what its request queues take */
 #define BLOCKS_IN_IRQ 1024u /* more are completed in a worker */
 
 struct bio_set cache_bios;
-static struct kmem_cache *io_cache;
-static mempool_t *io_pool;
 
 static void complete_large(struct work_struct *work);
 static LLIST_HEAD(large_ios);
@@ -47,8 +45,8 @@ static struct cache_io *io_new(struct cache_disk *disk, struct bio *bio, gfp_t g
 	struct cache_io *io = NULL;
 	u64 sector;
 
-	if (!cache_fault(no_memory) || gfpflags_allow_blocking(gfp))
-		io = mempool_alloc(io_pool, gfp | __GFP_NOWARN);
+	if (!cache_fault(no_ios) || gfpflags_allow_blocking(gfp))
+		io = mempool_alloc(&disk->ios, gfp);
 	if (!io)
 		return NULL;
 	sector = cache_sector(disk, bio);
@@ -168,7 +166,7 @@ void cache_io_finish(struct cache_io *io)
 		end_write(io);
 	else if (bio->bi_status == BLK_STS_OK)
 		record_pages(io, io->generations);
-	mempool_free(io, io_pool);
+	mempool_free(io, &disk->ios);
 	percpu_ref_put(&disk->users);
 	bio_endio(bio);
 }
@@ -320,24 +318,24 @@ void cache_submit(struct cache_disk *disk, struct bio *bio)
 }
 EXPORT_SYMBOL_GPL(cache_submit);
 
+/* For the reserve only: mempool_init() may do I/O, io_new() never. */
+static void *allocate(gfp_t gfp, void *size)
+{
+	return gfp & __GFP_IO ? mempool_kmalloc(gfp, size) : NULL;
+}
+
+int cache_ios_init(struct cache_disk *disk)
+{
+	return mempool_init(&disk->ios, IOS, allocate, mempool_kfree,
+			    (void *)sizeof(struct cache_io));
+}
+
 int cache_bio_init(void)
 {
-	int err = -ENOMEM;
-
-	io_cache = KMEM_CACHE(cache_io, 0);
-	io_pool = io_cache ? mempool_create_slab_pool(IOS_RESERVED, io_cache) : NULL;
-	if (io_pool)
-		err = bioset_init(&cache_bios, 64, 0, BIOSET_NEED_BVECS | BIOSET_NEED_RESCUER);
-	if (err) {
-		mempool_destroy(io_pool);
-		kmem_cache_destroy(io_cache);
-	}
-	return err;
+	return bioset_init(&cache_bios, 64, 0, BIOSET_NEED_BVECS | BIOSET_NEED_RESCUER);
 }
 
 void cache_bio_exit(void)
 {
 	bioset_exit(&cache_bios);
-	mempool_destroy(io_pool);
-	kmem_cache_destroy(io_cache);
 }

@@ -35,6 +35,7 @@
 #include <linux/blkdev.h>
 #include <linux/kobject.h>
 #include <linux/llist.h>
+#include <linux/mempool.h>
 #include <linux/percpu-refcount.h>
 #include <linux/workqueue.h>
 #include "compat.h"
@@ -73,6 +74,7 @@ struct cache_disk {
 	unsigned long *present;
 	spinlock_t locks[CACHE_STRIPES]; /* of present's objects, and the order of posts */
 
+	mempool_t ios; /* struct cache_io; its own, since disks may lie on each other */
 	struct percpu_ref users; /* bios and answers on their way */
 	struct completion unused;
 	struct bio_list deferred;
@@ -119,6 +121,7 @@ struct cache_get {
 extern struct tmem_pool *cache_pool;
 extern struct workqueue_struct *cache_queue; /* WQ_MEM_RECLAIM; its works wait for no other's */
 extern struct workqueue_struct *cache_submit_queue; /* deferred writes: may wait for ios */
+void cache_queues_flush(void);
 extern unsigned int cache_spot_percent;
 extern unsigned int cache_folio_pages;
 extern unsigned int cache_stage_pages;
@@ -172,6 +175,7 @@ extern atomic_long_t cache_btrfs_evictions;
 /* bio.c */
 int cache_bio_init(void);
 void cache_bio_exit(void);
+int cache_ios_init(struct cache_disk *disk);
 void cache_submit(struct cache_disk *disk, struct bio *bio);
 const struct cache_disk *cache_owner(const struct bio *bio);
 void cache_io_finish(struct cache_io *io);

@@ -226,13 +226,18 @@ struct cache_disk *cache_disk_new(struct gendisk *gendisk, sector_t sectors,
 	disk->counters = alloc_percpu(struct cache_counters);
 	if (!disk->counters)
 		goto free_index;
-	err = percpu_ref_init(&disk->users, unused, 0, GFP_KERNEL);
+	err = cache_ios_init(disk);
 	if (err)
 		goto free_counters;
+	err = percpu_ref_init(&disk->users, unused, 0, GFP_KERNEL);
+	if (err)
+		goto free_ios;
 	err = take_number(disk);
 	if (!err)
 		return disk;
 	percpu_ref_exit(&disk->users);
+free_ios:
+	mempool_exit(&disk->ios);
 free_counters:
 	free_percpu(disk->counters);
 free_index:
@@ -291,6 +296,7 @@ EXPORT_SYMBOL_GPL(cache_disk_withdraw);
 void cache_disk_free(struct cache_disk *disk)
 {
 	percpu_ref_exit(&disk->users);
+	mempool_exit(&disk->ios);
 	free_percpu(disk->counters);
 	cache_index_free(disk);
 	mutex_lock(&cache_mutex);

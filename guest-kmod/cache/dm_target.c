@@ -5,7 +5,8 @@
  * nothing is on its way.
  *
  * The file system on the mapped device is cached while the table is live: resume to suspend. Blocks
- * are counted from the target's start. One such target a device.
+ * are counted from the target's start. One such target a device. What speaks against a disk speaks
+ * against all that lies on it: when a table is made, the devices below are all looked at.
  *
  * Context: resume runs while the device is suspended (cache_disk_publish()).
  */
@@ -14,6 +15,8 @@
 #include <linux/sched/mm.h>
 #include <linux/module.h>
 #include "cache.h"
+
+#define LAYERS_MAX 8u
 
 struct target {
 	struct dm_dev *lower;
@@ -34,15 +37,47 @@ static bool is_multipath(struct gendisk *gendisk)
 	return multipath;
 }
 
+/* A disk, in the search for an objection to one of those that it lies on. */
+struct layer {
+	struct gendisk *gendisk;
+	unsigned int number; /* from the target down */
+	const char *why;
+};
+
+static const char *not_exclusive(struct gendisk *gendisk, unsigned int layer);
+
+/* For each disk and partition of the machine: sysfs links a disk to those that it lies on, by name. */
+static int look_below(struct device *dev, void *data)
+{
+	struct layer *layer = data;
+	struct kernfs_node *link = sysfs_get_dirent(layer->gendisk->slave_dir->sd, dev_name(dev));
+
+	if (!link)
+		return 0;
+	sysfs_put(link);
+	layer->why = not_exclusive(dev_to_disk(dev), layer->number + 1);
+	return layer->why != NULL;
+}
+
+static const char *not_exclusive(struct gendisk *gendisk, unsigned int number)
+{
+	struct layer layer = { .gendisk = gendisk, .number = number };
+
+	if (number > LAYERS_MAX)
+		return "it lies on too many layers of devices";
+	if (is_multipath(gendisk))
+		return "it is multipath storage, which others may reach";
+	layer.why = cache_disk_not_exclusive(gendisk);
+	if (!layer.why && gendisk->slave_dir)
+		class_for_each_device(disk_to_dev(gendisk)->class, NULL, &layer, look_below);
+	return layer.why;
+}
+
 static const char *objection(struct gendisk *lower, bool force)
 {
 	const char *why = cache_disk_impossible(lower);
 
-	if (why || force)
-		return why;
-	if (is_multipath(lower))
-		return "it is multipath storage, which others may reach";
-	return cache_disk_not_exclusive(lower);
+	return why || force ? why : not_exclusive(lower, 1);
 }
 
 static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
@@ -192,6 +227,8 @@ static int __init target_init(void)
 static void __exit target_exit(void)
 {
 	dm_unregister_target(&target_type);
+	/* Their bios have ended, but they may not have left pass_below(). */
+	cache_queues_flush();
 }
 
 module_init(target_init);

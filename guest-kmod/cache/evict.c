@@ -14,6 +14,7 @@
  */
 #define pr_fmt(fmt) "tmem_cache: " fmt
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/tracepoint.h>
 #include "cache.h"
@@ -101,11 +102,14 @@ int cache_probes_find(void)
 	return 0;
 }
 
-/* Once; they stay. Under cache_mutex. */
+/* Once; they stay, and with them the module. Under cache_mutex. */
 int cache_probes_register(void)
 {
 	static unsigned int registered;
 
+	/* Fails while the module is being unloaded. */
+	if (!registered && !try_module_get(THIS_MODULE))
+		return -ENODEV;
 	for (; registered < ARRAY_SIZE(points); registered++) {
 		int err = tracepoint_probe_register(points[registered].point,
 						    points[registered].probe, NULL);

@@ -39,7 +39,7 @@ static const char *xen_mode_objection(struct gendisk *gendisk)
 	return why;
 }
 
-/* What speaks against caching what is on this disk, however bios come to it. */
+/* What speaks against caching what is on this disk, whatever it lies on. */
 const char *cache_disk_not_exclusive(struct gendisk *gendisk)
 {
 	if (get_disk_ro(gendisk))

@@ -12,7 +12,7 @@ extern bool cache_fault_no_generation; /* puts do not ask whether the block was 
 extern bool cache_fault_keep_on_free;  /* records survive their page's end */
 extern bool cache_fault_blind_hook;    /* the hook is installed, but redirects nothing */
 extern bool cache_fault_wrong_hits;    /* hits have one byte changed */
-extern bool cache_fault_no_memory;     /* where memory is not waited for, there is none */
+extern bool cache_fault_no_ios;	       /* where an io is not waited for, there is none */
 #define cache_fault(name) READ_ONCE(cache_fault_##name)
 #else
 #define cache_fault(name) false

@@ -9,7 +9,8 @@
  * block_bio_queue sees all that reach the queue: a write there that is not ours is invalidated on
  * the spot, and the disk's cache goes off.
  *
- * The hook is never removed: a task may sleep inside it. It passes what is not enabled.
+ * The hook is never removed: a task may sleep inside it. It passes what is not enabled. The module
+ * stays since the probes were registered, which is before this.
  * Context: where bios are submitted.
  */
 #define pr_fmt(fmt) "tmem_cache: " fmt
@@ -63,8 +64,6 @@ int cache_hook_install(void)
 		err = register_ftrace_function(&hook);
 	if (err)
 		pr_err("submit_bio_noacct cannot be hooked: error %d\n", err);
-	else
-		__module_get(THIS_MODULE);
 	installed = !err;
 	return err;
 }

@@ -117,6 +117,14 @@ static void free_queues(void)
 	destroy_workqueue(cache_submit_queue);
 }
 
+/* Waits for those that are on their way out of a disk's pass(). */
+void cache_queues_flush(void)
+{
+	flush_workqueue(cache_queue);
+	flush_workqueue(cache_submit_queue);
+}
+EXPORT_SYMBOL_GPL(cache_queues_flush);
+
 static int watch_sleep(void)
 {
 	return register_pm_notifier(&sleep_notifier);

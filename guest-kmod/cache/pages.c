@@ -6,8 +6,8 @@
  * Not: encrypted files (the page is plain text, the block is not), DAX, ext4 with data=journal (the
  * block lags behind the page), block devices and metadata, and file systems that nobody proved:
  * btrfs has no block device of its own (s_bdev), and is told of once.
- * Of cluster file systems another host may write the disk: seeing one turns the disk's cache off,
- * unless its owner insisted.
+ * Of cluster file systems another host may write the disk: the first eviction of one turns the
+ * disk's cache off, unless its owner insisted.
  *
  * Context: atomic, in the eviction tracepoint.
  */

@@ -29,7 +29,7 @@ struct cache_counters {
 	u64 writes;			/* and discards, seen by the hook */
 	u64 writes_traced;		/* the same, seen by the block layer's tracepoint (hook only) */
 	u64 writes_missed;		/* seen by the tracepoint alone: the cache goes off */
-	u64 writes_deferred;		/* submitted from a worker, for want of memory */
+	u64 writes_deferred;		/* submitted from a worker, for want of an io */
 	u64 write_errors;
 
 	/* Invalidation. */

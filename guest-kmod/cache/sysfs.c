@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * /sys/kernel/tmem/cache: enable, disable, btrfs_evictions; and a folder for each cached disk, one
- * value a file. The names are documented in guest-kmod/README.md and stay.
+ * value a file. The names are documented in README.md and stay.
  */
 #include <linux/bitmap.h>
 #include <linux/slab.h>

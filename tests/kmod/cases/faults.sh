@@ -51,13 +51,13 @@ fresh
 stale wrong_hits coherency /mnt/b --processes 2 --operations 400
 umount_all
 
-# Not a fault of the cache: without memory reads pass it by, and writes go through its worker.
+# Not a fault of the cache: without ios reads pass it by, and writes go through its worker.
 fresh
-fault no_memory 1
-check "coherency without memory" coherency /mnt/b --processes 4 --operations 300
-fault no_memory 0
+fault no_ios 1
+check "coherency without ios" coherency /mnt/b --processes 4 --operations 300
+fault no_ios 0
 check "writes were deferred" [ "$(stat_of vdd writes_deferred)" -gt 100 ]
-check "coherency with memory again" coherency /mnt/b --processes 4 --operations 200
+check "coherency with ios again" coherency /mnt/b --processes 4 --operations 200
 all_writes_seen vdd
 umount_all
 
