@@ -259,6 +259,7 @@ void WorkerThread::charge(Attachment& attachment) {
   attachment.served_ns_ += now_ns - now_ns_;
   now_ns_ = now_ns;
 }
+
 // What a queue was not served while it had nothing to ask for is forgotten, but for a little.
 // Returns the least that a ready queue with requests was served.
 uint64_t WorkerThread::level_arrears() {
