@@ -2,8 +2,8 @@
 """Scenarios: what a folder below scenarios/ describes, and what a run of it gave.
 
 scenario.py of the folder: SUMMARY, LIMIT_S (of dom0.sh), and if wanted OWN_BOOT, DISKS, CPUS, HOST_MIB,
-DOM0_MIB, ORDER, GATE, SETTINGS, check(result), which yields complaints or None, and show(result), the
-text to print when all is well. SETTINGS are variables of dom0.sh, and `result.settings` of check. LONG
+DOM0_MIB, KMOD (VARIABLE=VALUE that the guest modules must be built with), ORDER, GATE, SETTINGS, check(result),
+which yields complaints or None, and show(result), the text to print when all is well. SETTINGS are variables of dom0.sh, and `result.settings` of check. LONG
 has what is different with --long: any of these, SETTINGS one by one.
 """
 import importlib.util
@@ -36,6 +36,7 @@ class Scenario:
     dom0_mib: int = 448
     order: int = 100
     gate: bool = True  # tools/check runs it
+    kmod: str = ""
     settings: dict = field(default_factory=dict)
     show: object = None
 
@@ -136,7 +137,7 @@ def load(name, long=False):
         settings = settings | module.LONG.get("SETTINGS", {})
         values = values | module.LONG
     optional = {key: values[key.upper()] for key in
-                ("own_boot", "cpus", "host_mib", "dom0_mib", "order", "gate") if key.upper() in values}
+                ("own_boot", "cpus", "host_mib", "dom0_mib", "order", "gate", "kmod") if key.upper() in values}
     return Scenario(name, values["SUMMARY"], values["LIMIT_S"], values.get("check"),
                     tuple(values.get("DISKS", ())), settings=settings, show=values.get("show"),
                     **optional)
