@@ -138,7 +138,7 @@ def check_preset(preset, options, log, progress):
         outcome.failures.append(what)
         return outcome
 
-    if run_logged(["cmake", "--preset", preset.name], log, progress) != 0:
+    if run_logged(["cmake", "--preset", preset.name, "-DTMEM_UNITY=ON"], log, progress) != 0:
         return broken(f"cmake --preset {preset.name}")
     command = ["cmake", "--build", str(build), "-j", str(options.jobs)]
     if chosen:
@@ -201,7 +201,7 @@ def check_tidy(_preset, options, log, progress):
                               capture_output=True, check=False).stdout.split()
         files = [f for f in files if f in set(diff)]
     build = ROOT / "build" / "release"
-    if run_logged(["cmake", "--preset", "release"], log, progress) != 0:
+    if run_logged(["cmake", "--preset", "release", "-DTMEM_UNITY=OFF"], log, progress) != 0:
         outcome.failed, outcome.failures = 1, ["cmake --preset release"]
         return outcome
     database = (build / "compile_commands.json").read_text()
