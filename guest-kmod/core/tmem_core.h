@@ -174,8 +174,8 @@ void tmem_io_release(struct tmem_io *io);
 struct tmem_pool *tmem_pool_open(unsigned int id, u32 flags, const struct tmem_pool_ops *ops,
 				 void *ctx);
 /*
- * Destroy the pool. The module posts nothing any more. Sleeps, for a bounded
- * time; after it no callback of this pool runs.
+ * Destroy the pool. The module posts nothing any more. Sleeps, for a bounded time; after it no
+ * callback of this pool runs.
  */
 void tmem_pool_close(struct tmem_pool *pool);
 /*

@@ -16,7 +16,8 @@
  *             -> slot lock (irqsave; never two) -> spill_lock -> locks of tmem_core.
  *
  * Nothing on the way of a write or a free allocates but from the mempools below (of a slab, and when
- * that fails, of their own reserve), which are for this only: a piece waits for the pool or the backing disk, never for another piece of its bio.
+ * that fails, of their own reserve), which are for this only: a piece waits for the pool or the
+ * backing disk, never for another piece of its bio.
  */
 #ifndef TMEM_SWAP_H
 #define TMEM_SWAP_H

@@ -3,8 +3,9 @@
 
 scenario.py of the folder: SUMMARY, LIMIT_S (of dom0.sh), and if wanted OWN_BOOT, DISKS, CPUS, HOST_MIB,
 DOM0_MIB, KMOD (VARIABLE=VALUE that the guest modules must be built with), ORDER, GATE, SETTINGS, check(result),
-which yields complaints or None, and show(result), the text to print when all is well. SETTINGS are variables of dom0.sh, and `result.settings` of check. LONG
-has what is different with --long: any of these, SETTINGS one by one.
+which yields complaints or None, and show(result), the text to print when all is well. SETTINGS are variables
+of dom0.sh, and `result.settings` of check. LONG has what is different with --long: any of these, SETTINGS
+one by one.
 """
 import importlib.util
 from dataclasses import dataclass, field
@@ -137,7 +138,8 @@ def load(name, long=False):
         settings = settings | module.LONG.get("SETTINGS", {})
         values = values | module.LONG
     optional = {key: values[key.upper()] for key in
-                ("own_boot", "cpus", "host_mib", "dom0_mib", "order", "gate", "kmod") if key.upper() in values}
+                ("own_boot", "cpus", "host_mib", "dom0_mib", "order", "gate", "kmod")
+                if key.upper() in values}
     return Scenario(name, values["SUMMARY"], values["LIMIT_S"], values.get("check"),
                     tuple(values.get("DISKS", ())), settings=settings, show=values.get("show"),
                     **optional)
