@@ -36,13 +36,29 @@ class Witness final : public Doorbell {
   std::atomic<uint32_t> seen_{kNever};
 };
 
+// Its guest asks again as soon as it is answered, without an event.
+class Echo final : public Doorbell {
+ public:
+  explicit Echo(RingWorld& ring) : ring_(ring) {}
+  void ring() override {
+    ring_.control().rsp_event = ring_.control().req_prod;
+    ring_.post(ring_.request(TMEM_OP_NOP));
+  }
+
+ private:
+  RingWorld& ring_;
+};
+
 // A guest with a queue on the thread; it asks to be notified after its last request.
 struct Guest {
   void attach(Workers& workers, const Guest& other, uint32_t requests) {
     witness.watch(other.ring.view->control());
-    ring.queue.reset();
     ring.control().rsp_event = requests - 1;
-    auto queue = Queue::attach(*ring.view, ring.options, *ring.world.store, ring.client, witness);
+    attach(workers, witness);
+  }
+  void attach(Workers& workers, Doorbell& doorbell) {
+    ring.queue.reset();
+    auto queue = Queue::attach(*ring.view, ring.options, *ring.world.store, ring.client, doorbell);
     REQUIRE(queue);
     auto attached = workers.attach(*std::move(queue), event.get(), {});
     REQUIRE(attached);
@@ -82,6 +98,24 @@ TEST_CASE("workers: who asks seldom does not wait for the turn of who always ask
   Guest other;
   serve(busy, other, 1);
   CHECK(other.witness.seen() == 1);
+}
+
+TEST_CASE("workers: who asks again after each answer does not interrupt each time") {
+  Guest busy;
+  Guest again;
+  Echo echo(again.ring);
+  auto workers = Workers::start({});
+  REQUIRE(workers);
+  const uint32_t entries = busy.ring.layout.entries;
+  busy.attach(**workers, again, entries);
+  again.ring.control().rsp_event = 0;
+  again.attach(**workers, echo);
+  again.post(1);
+  busy.post(entries);
+  (void)eventfd_write(busy.event.get(), 1);
+  CHECK(busy.witness.seen() < entries / 4);
+  busy.attachment.reset();
+  again.attachment.reset();
 }
 
 TEST_CASE("workers: two that always have requests are served alike, however they post them") {

@@ -274,11 +274,12 @@ uint64_t WorkerThread::level_arrears() {
   return least_ns;
 }
 
+// Only one that begins to ask: whoever asks again and again would come after each request of others.
 Attachment* WorkerThread::find_waiting(const Attachment& busy) {
   for (size_t i = 0; i < std::min(kPeeksPerRequest, attached_.size()); ++i) {
     Attachment* const one = attached_[next_peek_++ % attached_.size()];
-    if (one != &busy && one->served_ns_ <= busy.served_ns_ && one->queue_->has_requests() &&
-        one->state_ != Attachment::State::kResting)
+    if (one->state_ == Attachment::State::kArmed && one->served_ns_ <= busy.served_ns_ &&
+        one->queue_->has_requests())
       return one;
   }
   return nullptr;
@@ -290,10 +291,8 @@ void WorkerThread::serve_waiting(Attachment& attachment, const Attachment& busy,
   const Queue::Turn turn = attachment.queue_->run(context_, kRequestsPerTurn);
   charge(attachment);
   *executed += turn.executed;
-  if (attachment.state_ == Attachment::State::kArmed) {
-    attachment.state_ = Attachment::State::kReady;
-    became_ready_.push_back(&attachment);
-  }
+  attachment.state_ = Attachment::State::kReady;
+  became_ready_.push_back(&attachment);
   attachment.last_work_ns_ = now_ns_;
   if (turn.closed != CloseReason::kOpen) report_closed(attachment, turn.closed);
 }

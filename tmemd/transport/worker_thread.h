@@ -41,7 +41,7 @@ class WorkerThread {
   uint32_t run_round();
   // True if the queue stays in the ready list.
   bool run_turn(Attachment& attachment, uint32_t* executed);
-  // A queue with requests that was served less than `busy`, or null.
+  // An armed queue with requests that was served less than `busy`, or null.
   Attachment* find_waiting(const Attachment& busy);
   void serve_waiting(Attachment& attachment, const Attachment& busy, uint32_t* executed);
   void charge(Attachment& attachment);
