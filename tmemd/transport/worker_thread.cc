@@ -274,7 +274,7 @@ uint64_t WorkerThread::level_arrears() {
   return least_ns;
 }
 
-// Only one that begins to ask: whoever asks again and again would come after each request of others.
+// Only one that begins to ask: who asks again and again would come after each request of others.
 Attachment* WorkerThread::find_waiting(const Attachment& busy) {
   for (size_t i = 0; i < std::min(kPeeksPerRequest, attached_.size()); ++i) {
     Attachment* const one = attached_[next_peek_++ % attached_.size()];
