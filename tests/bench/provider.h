@@ -20,6 +20,7 @@ class TouchedProvider final : public memory::SlotProvider {
   void commit(memory::SlotId) override {}
   void release(memory::SlotId slot) override;
   void discard(memory::SlotId, size_t, size_t) override {}
+  bool can_discard() const override { return true; }
   std::vector<memory::SlotId> enumerate() const override;
   uint64_t resident_bytes() const override;
 

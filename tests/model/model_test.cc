@@ -21,10 +21,11 @@ using tmem::model::RunResult;
 
 constexpr std::string_view kUsage =
     "usage: model_test [--seed N] [--ops N] [--run-ops N] [--mode store|ring|client]\n"
-    "                  [--regime ample|tight|both] [--background] [--run SEED]\n"
+    "                  [--regime ample|tight|both] [--background] [--whole-slots] [--run SEED]\n"
     "  --ops      operations in total (1000000), in runs of --run-ops (50000)\n"
     "  --run      one run with this very seed, as a difference names it; give the regime too\n"
-    "  --background  another thread calls maintain() all the time (ample only)\n";
+    "  --background  another thread calls maintain() all the time (ample only)\n"
+    "  --whole-slots  memory goes back in whole slots only, by shrink() instead of evict()\n";
 
 struct Arguments {
   uint64_t seed = 1;
@@ -34,13 +35,14 @@ struct Arguments {
   std::string_view mode = "store";
   std::string_view regime = "both";
   bool background = false;
+  bool whole_slots = false;
 };
 
 bool parse(int argc, char** argv, Arguments& arguments) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view name = argv[i];
-    if (name == "--background") {
-      arguments.background = true;
+    if (name == "--background" || name == "--whole-slots") {
+      (name == "--background" ? arguments.background : arguments.whole_slots) = true;
       continue;
     }
     if (i + 1 >= argc) return false;
@@ -80,6 +82,7 @@ RunResult run_one(const Arguments& arguments, uint64_t seed, Regime regime) {
     options.subject = tmem::model::make_client_subject;
     options.in_order = false;
   }
+  options.whole_slots = arguments.whole_slots;
   options.background = arguments.background && regime == Regime::kAmple;
   (void)std::printf("run %llu %s", static_cast<unsigned long long>(seed), name);
   (void)std::fflush(stdout);
@@ -90,10 +93,11 @@ RunResult run_one(const Arguments& arguments, uint64_t seed, Regime regime) {
                     static_cast<unsigned long long>(result.hits));
   if (result.difference) {
     (void)std::printf(
-        "DIFFERENCE %s\nrepeat: model_test --mode %s --regime %s --run-ops %llu%s --run %llu\n",
+        "DIFFERENCE %s\nrepeat: model_test --mode %s --regime %s --run-ops %llu%s%s --run %llu\n",
         result.difference->c_str(), std::string(arguments.mode).c_str(), name,
         static_cast<unsigned long long>(arguments.run_ops),
-        arguments.background ? " --background" : "", static_cast<unsigned long long>(seed));
+        arguments.background ? " --background" : "", arguments.whole_slots ? " --whole-slots" : "",
+        static_cast<unsigned long long>(seed));
   }
   return result;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "tests/model/run_impl.h"
+#include "tests/model/whole_slots.h"
 #include "tmemd/memory/memfd.h"
 
 namespace tmem::model {
@@ -48,12 +49,16 @@ std::string Run::history_of(const Operation& op) const {
 }
 
 bool Run::open() {
-  auto provider = memory::create_memfd_provider({.bytes_max = shape_.budget_max_bytes});
-  if (!provider) {
-    fail("provider: " + provider.error().message);
-    return false;
+  if (options_.whole_slots) {
+    provider_ = std::make_unique<WholeSlots>(shape_.budget_max_bytes);
+  } else {
+    auto provider = memory::create_memfd_provider({.bytes_max = shape_.budget_max_bytes});
+    if (!provider) {
+      fail("provider: " + provider.error().message);
+      return false;
+    }
+    provider_ = *std::move(provider);
   }
-  provider_ = *std::move(provider);
   auto store = store::Store::create(shape_.options, *provider_, clock_, options_.seed);
   if (!store) {
     fail("Store::create: " + store.error().message);

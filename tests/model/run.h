@@ -21,6 +21,8 @@ struct RunOptions {
   // A thread that calls maintain() all the time, to move pages while they are used. Answers stay
   // exact in an ample store.
   bool background = false;
+  // The store's memory goes back in whole slots only, and does so where others evict.
+  bool whole_slots = false;
 };
 
 struct RunResult {

@@ -37,7 +37,10 @@ void Run::administer(const Operation& op) {
       reference_.authorise(op);
       break;
     case OpKind::kEvict:
-      (void)store_->evict(worker_, op.amount);
+      if (options_.whole_slots)
+        shrink(op.amount);
+      else
+        (void)store_->evict(worker_, op.amount);
       reference_.evict();
       break;
     case OpKind::kEvictClient: {
@@ -112,6 +115,22 @@ void Run::configure(const Operation& op) {
   } else if (must_fit(op.client, settings)) {
     fail("configure: " + done.error().message, op);
   }
+}
+
+// Takes the memory from the store for a moment.
+void Run::shrink(uint64_t bytes) {
+  const uint64_t before = store_->stats().arena_bytes;
+  const uint64_t freeable = store_->stats().freeable_bytes;
+  store_->set_arena_limit(before - std::min(before, bytes));
+  constexpr int kBound = 100'000;
+  int calls = 0;
+  while (store_->shrink(worker_, 64) == store::ShrinkState::kMore && calls < kBound) ++calls;
+  if (calls == kBound) fail("shrink() finds work for ever");
+  const uint64_t after = store_->stats().arena_bytes;
+  if (!options_.background && before - std::min(freeable, bytes) + memory::kSlotBytes < after)
+    fail("shrink() gave back " + std::to_string((before - after) / kMiB) + " MiB of " +
+         std::to_string(freeable / kMiB) + " that were said to be freeable");
+  store_->set_arena_limit(~uint64_t{0});
 }
 
 // What another thread still works on would count as open.

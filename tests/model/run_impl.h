@@ -101,6 +101,7 @@ class Run {
   void configure(const Operation& op);
   bool must_fit(uint32_t client, const store::ClientSettings& settings) const;
   void drain();
+  void shrink(uint64_t bytes);
   void check_everything();
   void check_client(uint32_t client);
   void check_caps(uint32_t client);

@@ -69,9 +69,11 @@ struct World {
         {.bytes_max = std::max(provider_bytes, options.budget_bytes)});
     REQUIRE(made);
     provider = *std::move(made);
-    auto created = Store::create(options, *provider, clock, 42);
-    REQUIRE(created);
-    store = *std::move(created);
+    open(options);
+  }
+  World(const Options& options, std::unique_ptr<memory::SlotProvider> made)
+      : provider(std::move(made)) {
+    open(options);
   }
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -117,6 +119,13 @@ struct World {
   std::unique_ptr<Store> store;
   Worker worker;
   Page buffer{};
+
+ private:
+  void open(const Options& options) {
+    auto created = Store::create(options, *provider, clock, 42);
+    REQUIRE(created);
+    store = *std::move(created);
+  }
 };
 
 }  // namespace tmem::store

@@ -75,6 +75,7 @@ class Memfd final : public SlotProvider {
                   static_cast<off_t>(bytes));
     TMEM_ASSERT(punched == 0);
   }
+  bool can_discard() const override { return true; }
 
   std::vector<SlotId> enumerate() const override {
     const std::lock_guard lock(mutex_);

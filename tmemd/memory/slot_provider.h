@@ -27,7 +27,8 @@ class SlotProvider {
   // Slots there can ever be: ids are 0 .. slots_max()-1.
   virtual uint32_t slots_max() const = 0;
 
-  // A zeroed slot, the lowest free id. Errors: kNoSpace when all are taken or the OS refuses.
+  // A slot with undefined contents, the lowest free id. Errors: kNoSpace when all are taken or the
+  // slots' owner (OS or hypervisor) refuses.
   virtual Result<SlotId> acquire() = 0;
   // Has an acquired slot's memory committed and mapped in large pages, so that whoever uses it
   // first does not wait for that. Contents stay. Takes milliseconds; may do nothing.
@@ -37,6 +38,8 @@ class SlotProvider {
   // Tells that bytes [offset, offset + bytes) of an acquired slot hold nothing: they may be given
   // back and read as zeroes later. Page-aligned. An implementation may do nothing.
   virtual void discard(SlotId slot, size_t offset, size_t bytes) = 0;
+  // Whether discard() gives memory back; else only whole slots do.
+  virtual bool can_discard() const = 0;
 
   // The slots that are acquired, ascending: after a restart, those a predecessor left.
   virtual std::vector<SlotId> enumerate() const = 0;

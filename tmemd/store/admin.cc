@@ -132,6 +132,15 @@ uint64_t Store::evict_client(Worker& worker, Client& client) {
   return before - std::min(before, pages());
 }
 
+void Store::set_arena_limit(uint64_t bytes) {
+  impl_->blocks.set_arena_limit(bytes);
+  impl_->forget_best_effort();
+}
+
+ShrinkState Store::shrink(Worker& worker, unsigned slices) {
+  return impl_->shrink(worker.state(), slices);
+}
+
 bool Store::maintain(Worker& worker, unsigned slices) {
   return impl_->maintain(worker.state(), slices);
 }
@@ -166,6 +175,8 @@ StoreStats Store::stats() const {
   for (const auto& owner : impl.owners()) ephemeral_bytes += owner->of(Kind::kEphemeral).size_bytes;
   const uint64_t used = impl.blocks.used_bytes();
   s.freeable_bytes = (s.budget_bytes > used ? s.budget_bytes - used : 0) + ephemeral_bytes;
+  if (!impl.blocks.can_discard()) s.freeable_bytes = impl.freeable_slot_bytes();
+  s.arena_bytes = impl.blocks.arena_bytes();
   for (const ClientRef& c : impl.registry.all()) {
     for (size_t k = 0; k < kKinds; ++k) s.pages[k] += c->usage.pages[k];
     if (c->live) ++s.clients;

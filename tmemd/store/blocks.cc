@@ -17,10 +17,23 @@ uint64_t run_starts(uint64_t free, unsigned order) {
   return free & kAligned[order];
 }
 
-constexpr uint64_t kAheadBytesMax = 32 * kMiB;
-
 uint64_t run_mask(uint32_t count) {
   return count == 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
+}
+
+// Sets or clears a slot's bit; the change in the number of bits.
+int set_bit(std::vector<uint64_t>& bits, uint32_t slot, bool value) {
+  const uint64_t bit = uint64_t{1} << (slot % 64);
+  uint64_t& word = bits[slot / 64];
+  const bool before = (word & bit) != 0;
+  word = value ? word | bit : word & ~bit;
+  return int{value} - int{before};
+}
+
+std::optional<uint32_t> lowest(const std::vector<uint64_t>& bits) {
+  for (uint32_t w = 0; w < bits.size(); ++w)
+    if (bits[w] != 0) return w * 64 + static_cast<uint32_t>(std::countr_zero(bits[w]));
+  return std::nullopt;
 }
 
 }  // namespace
@@ -28,73 +41,56 @@ uint64_t run_mask(uint32_t count) {
 BlockAllocator::BlockAllocator(memory::SlotProvider& provider, uint64_t budget_bytes)
     : provider_(provider),
       base_(provider.base()),
+      can_discard_(provider.can_discard()),
       budget_bytes_(budget_bytes),
+      arena_limit_bytes_(uint64_t{provider.slots_max()} * memory::kSlotBytes),
+      ceiling_bytes_(arena_limit_bytes_.load()),
       slots_(provider.slots_max()) {
-  for (auto& bits : has_run_) bits.resize((slots_.size() + 63) / 64);
-}
-
-BlockAllocator::~BlockAllocator() {
-  for (uint32_t s = 0; s < slots_.size(); ++s)
-    if (slots_[s].acquired) provider_.release(memory::SlotId{s});
+  const size_t words = (slots_.size() + 63) / 64;
+  for (auto& of_class : has_run_)
+    for (SlotBits& bits : of_class) bits.resize(words);
+  empty_.resize(words);
 }
 
 uint64_t BlockAllocator::reserve_bytes(uint64_t budget) {
   return std::min(std::max(2 * uint64_t{memory::kSlotBytes}, budget / 50), budget / 16);
 }
 
+uint64_t BlockAllocator::slots_ceiling_bytes() const {
+  const uint64_t ceiling = ceiling_bytes_;
+  return refused_ ? std::min(ceiling, attached_bytes()) : ceiling;
+}
+
+uint64_t BlockAllocator::room_bytes() const {
+  return std::min(budget_bytes_.load(), heap_bytes() + slots_ceiling_bytes());
+}
+
+uint64_t BlockAllocator::lasting_bytes() const {
+  return std::min(room_bytes(), heap_bytes() + arena_limit_bytes_);
+}
+
 bool BlockAllocator::has_room(Purpose purpose) const {
-  const uint64_t kept = purpose == Purpose::kNormal ? reserve_bytes() : 0;
-  return used_bytes() + kBlockBytes + kept <= budget_bytes_;
+  const uint64_t room = room_bytes();
+  const uint64_t kept = purpose == Purpose::kNormal ? reserve_bytes(room) : 0;
+  return used_bytes() + kBlockBytes + kept <= room;
 }
 
-void BlockAllocator::update_runs(uint32_t slot) {
-  const Bits& free = slots_[slot].free;
+void BlockAllocator::update_runs(uint32_t s) {
+  const Slot& slot = slots_[s];
+  const bool listed = slot.attached && !slot.draining;
+  const Class own = slot.metadata_blocks != 0 ? kMetadata : kData;
   for (unsigned order = 0; order <= kOrderMax; ++order) {
-    const bool has = std::any_of(free.begin(), free.end(),
+    const bool has = std::any_of(slot.free.begin(), slot.free.end(),
                                  [order](uint64_t word) { return run_starts(word, order) != 0; });
-    const uint64_t bit = uint64_t{1} << (slot % 64);
-    uint64_t& word = has_run_[order][slot / 64];
-    word = has ? word | bit : word & ~bit;
+    set_bit(has_run_[own][order], s, has && listed);
+    set_bit(has_run_[own == kData ? kMetadata : kData][order], s, false);
   }
+  const int step = set_bit(empty_, s, slot.is_empty() && listed);
+  empty_slots_ += static_cast<uint64_t>(int64_t{step});
 }
 
-std::optional<uint32_t> BlockAllocator::find_slot(unsigned order) {
-  const auto& bits = has_run_[order];
-  for (uint32_t w = 0; w < bits.size(); ++w)
-    if (bits[w] != 0) return w * 64 + static_cast<uint32_t>(std::countr_zero(bits[w]));
-  return std::nullopt;
-}
-
-bool BlockAllocator::acquire_slot() {
-  const auto id = provider_.acquire();
-  if (!id) return false;
-  add_slot(static_cast<uint32_t>(*id), /*committed=*/false);
-  return true;
-}
-
-void BlockAllocator::add_slot(uint32_t s, bool committed) {
-  TMEM_ASSERT(s < slots_.size() && !slots_[s].acquired);
-  slots_[s].acquired = true;
-  slots_[s].free.fill(~uint64_t{0});
-  slots_[s].stale.fill(committed ? ~uint64_t{0} : 0);
-  if (committed) add_stale(kBlocksPerSlot);
-  ++acquired_slots_;
-  update_runs(s);
-}
-
-bool BlockAllocator::acquire_ahead(uint64_t keep_bytes) {
-  const uint64_t wanted_bytes = std::min(keep_bytes / 4, kAheadBytesMax);
-  const uint64_t acquired_bytes = acquired_slots_ * memory::kSlotBytes;
-  const uint64_t free_bytes = acquired_bytes - std::min(acquired_bytes, used_block_bytes());
-  if (free_bytes + memory::kSlotBytes > wanted_bytes) return false;
-  if (acquired_bytes + heap_bytes() + memory::kSlotBytes > budget_bytes_) return false;
-  const auto id = provider_.acquire();
-  if (!id) return false;
-  // Not under the lock: nobody else knows the slot yet.
-  provider_.commit(*id);
-  const std::lock_guard lock(mutex_);
-  add_slot(static_cast<uint32_t>(*id), /*committed=*/true);
-  return true;
+std::optional<uint32_t> BlockAllocator::find_run(Class in, unsigned order) const {
+  return lowest(has_run_[in][order]);
 }
 
 // Marks a free block as used.
@@ -103,37 +99,43 @@ void BlockAllocator::take(uint32_t block, Purpose purpose) {
   const uint32_t b = block % kBlocksPerSlot;
   const uint64_t bit = uint64_t{1} << (b % 64);
   Slot& slot = slots_[s];
-  TMEM_ASSERT((slot.free[b / 64] & bit) != 0);
+  TMEM_ASSERT((slot.free[b / 64] & bit) != 0 && !slot.draining);
   slot.free[b / 64] &= ~bit;
   if ((slot.stale[b / 64] & bit) != 0) add_stale(-1);
   slot.stale[b / 64] &= ~bit;
+  ++slot.used_blocks;
   update_runs(s);
   ++used_blocks_;
   if (purpose == Purpose::kNormal) ++allocations_;
 }
 
-std::optional<uint32_t> BlockAllocator::allocate(Purpose purpose) {
-  const std::lock_guard lock(mutex_);
+std::optional<uint32_t> BlockAllocator::allocate_metadata(Purpose purpose) {
+  Lock lock(mutex_);
   if (!has_room(purpose)) return std::nullopt;
-  auto s = find_slot(0);
-  if (!s) s = acquire_slot() ? find_slot(0) : std::nullopt;
-  if (!s) return std::nullopt;
-  const Bits& free = slots_[*s].free;
-  const uint32_t w = free.back() != 0 ? static_cast<uint32_t>(free.size()) - 1 : 0;
+  auto s = find_run(kMetadata, 0);
+  if (!s) s = lowest(empty_);
+  if (!s && acquire_slot(lock)) s = lowest(empty_);
+  if (!s) s = find_run(kMetadata, 0);  // the lock was free meanwhile
+  if (!s) s = find_run(kData, 0);
+  if (!s || !has_room(purpose)) return std::nullopt;
+  Slot& slot = slots_[*s];
+  const uint32_t w = slot.free[1] != 0 ? 1 : 0;
   const uint32_t block =
-      *s * kBlocksPerSlot + w * 64 + 63 - static_cast<uint32_t>(std::countl_zero(free[w]));
+      *s * kBlocksPerSlot + w * 64 + 63 - static_cast<uint32_t>(std::countl_zero(slot.free[w]));
+  if (slot.metadata_blocks++ == 0) ++metadata_slots_;
   take(block, purpose);
   return block;
 }
 
 std::optional<uint32_t> BlockAllocator::allocate_run(Purpose purpose) {
-  const std::lock_guard lock(mutex_);
+  Lock lock(mutex_);
   if (!has_room(purpose)) return std::nullopt;
-  auto s = find_slot(kOrderMax);
-  if (!s && acquire_slot()) s = find_slot(kOrderMax);
   unsigned order = kOrderMax;
-  while (!s && order > 0) s = find_slot(--order);
-  if (!s) return std::nullopt;
+  auto s = find_run(kData, order);
+  if (!s && acquire_slot(lock)) s = find_run(kData, order);
+  for (const Class in : {kData, kMetadata})
+    for (unsigned tried = kOrderMax + 1; !s && tried-- > 0;) s = find_run(in, order = tried);
+  if (!s || !has_room(purpose)) return std::nullopt;
   for (uint32_t w = 0; w < slots_[*s].free.size(); ++w) {
     const uint64_t starts = run_starts(slots_[*s].free[w], order);
     if (starts == 0) continue;
@@ -150,94 +152,69 @@ bool BlockAllocator::extend(uint32_t first, uint32_t count, Purpose purpose) {
   const uint32_t next = first + count;
   if (next % kBlocksPerSlot == 0) return false;
   const std::lock_guard lock(mutex_);
-  const uint64_t word = slots_[next / kBlocksPerSlot].free[next % kBlocksPerSlot / 64];
-  if ((word >> (next % 64) & 1) == 0 || !has_room(purpose)) return false;
+  const Slot& slot = slots_[next / kBlocksPerSlot];
+  const uint64_t word = slot.free[next % kBlocksPerSlot / 64];
+  if ((word >> (next % 64) & 1) == 0 || slot.draining || !has_room(purpose)) return false;
   take(next, purpose);
   return true;
 }
 
-void BlockAllocator::free(uint32_t first, uint32_t count) {
-  const std::lock_guard lock(mutex_);
-  const uint32_t s = first / kBlocksPerSlot;
-  Slot& slot = slots_[s];
-  for (uint32_t b = first % kBlocksPerSlot; count > 0;) {
+void BlockAllocator::put_free(Slot& slot, uint32_t first, uint32_t count) {
+  TMEM_ASSERT(slot.used_blocks >= count);
+  slot.used_blocks = static_cast<uint8_t>(slot.used_blocks - count);
+  used_blocks_ -= count;
+  add_stale(count);
+  for (uint32_t b = first; count > 0;) {
     const uint32_t here = std::min(count, 64 - b % 64);
     const uint64_t mask = run_mask(here) << (b % 64);
     TMEM_ASSERT((slot.free[b / 64] & mask) == 0);
     slot.free[b / 64] |= mask;
     slot.stale[b / 64] |= mask;
-    used_blocks_ -= here;
-    add_stale(here);
     b += here;
     count -= here;
   }
-  update_runs(s);
 }
 
-// Takes the free blocks that cost memory out of the slot, so that nobody gets them meanwhile.
-BlockAllocator::Bits BlockAllocator::take_stale(uint32_t s) {
-  Slot& slot = slots_[s];
-  const Bits taken = slot.stale;
-  for (uint32_t w = 0; w < taken.size(); ++w) {
-    slot.free[w] &= ~taken[w];
-    add_stale(-std::popcount(taken[w]));
-  }
-  slot.stale.fill(0);
-  update_runs(s);
-  return taken;
-}
-
-uint64_t BlockAllocator::discard(uint32_t s, Bits blocks) {
-  uint64_t discarded_bytes = 0;
-  for (uint32_t w = 0; w < blocks.size(); ++w) {
-    while (blocks[w] != 0) {
-      const auto from = static_cast<uint32_t>(std::countr_zero(blocks[w]));
-      const auto count = static_cast<uint32_t>(std::countr_one(blocks[w] >> from));
-      provider_.discard(memory::SlotId{s}, (size_t{w} * 64 + from) * kBlockBytes,
-                        count * kBlockBytes);
-      blocks[w] &= ~(run_mask(count) << from);
-      discarded_bytes += count * kBlockBytes;
-    }
-  }
-  return discarded_bytes;
-}
-
-// The provider works without our lock: an allocation never waits for it.
-uint64_t BlockAllocator::trim_slot(uint32_t s) {
-  Bits stale{};
-  bool empty = false;
-  {
-    const std::lock_guard lock(mutex_);
-    Slot& slot = slots_[s];
-    if (!slot.acquired) return 0;
-    empty = std::all_of(slot.free.begin(), slot.free.end(),
-                        [](uint64_t word) { return word == ~uint64_t{0}; });
-    stale = take_stale(s);
-    if (empty) {
-      slot = Slot{};
-      --acquired_slots_;
-      update_runs(s);
-    }
-  }
-  if (empty) {
-    provider_.release(memory::SlotId{s});
-    ++released_slots_;
-    uint64_t blocks = 0;
-    for (const uint64_t word : stale) blocks += static_cast<uint64_t>(std::popcount(word));
-    return blocks * kBlockBytes;
-  }
-  const uint64_t discarded_bytes = discard(s, stale);
+void BlockAllocator::free(uint32_t first, uint32_t count) {
   const std::lock_guard lock(mutex_);
-  for (uint32_t w = 0; w < stale.size(); ++w) slots_[s].free[w] |= stale[w];
+  const uint32_t s = first / kBlocksPerSlot;
+  put_free(slots_[s], first % kBlocksPerSlot, count);
   update_runs(s);
-  return discarded_bytes;
 }
 
-uint64_t BlockAllocator::trim(uint64_t keep_bytes) {
-  uint64_t given_bytes = 0;
-  for (uint32_t s = 0; s < slots_.size() && stale_blocks_ * kBlockBytes > keep_bytes; ++s)
-    given_bytes += trim_slot(s);
-  return given_bytes;
+void BlockAllocator::free_metadata(uint32_t block) {
+  const std::lock_guard lock(mutex_);
+  const uint32_t s = block / kBlocksPerSlot;
+  Slot& slot = slots_[s];
+  TMEM_ASSERT(slot.metadata_blocks != 0);
+  if (--slot.metadata_blocks == 0) --metadata_slots_;
+  put_free(slot, block % kBlocksPerSlot, 1);
+  update_runs(s);
+}
+
+std::optional<std::string> BlockAllocator::violation() const {
+  const std::lock_guard lock(mutex_);
+  uint64_t used = 0;
+  uint64_t attached = 0;
+  uint64_t metadata = 0;
+  uint64_t empty = 0;
+  for (uint32_t s = 0; s < slots_.size(); ++s) {
+    const Slot& slot = slots_[s];
+    used += slot.used_blocks;
+    attached += slot.attached && !slot.draining ? 1 : 0;
+    metadata += slot.metadata_blocks != 0 ? 1 : 0;
+    empty += empty_[s / 64] >> (s % 64) & 1;
+    const auto free =
+        static_cast<uint32_t>(std::popcount(slot.free[0]) + std::popcount(slot.free[1]));
+    if (slot.attached && slot.used_blocks + free > kBlocksPerSlot)
+      return "a slot has more blocks than it can";
+    if (!slot.attached && (slot.used_blocks != 0 || free != 0)) return "a slot given back is used";
+  }
+  if (used != used_blocks_) return "the number of used blocks is wrong";
+  if (attached != attached_slots_ || held_slots_ < attached) return "the number of slots is wrong";
+  if (metadata != metadata_slots_) return "the number of slots with records is wrong";
+  if (empty != empty_slots_) return "the number of empty slots is wrong";
+  return std::nullopt;
 }
 
 }  // namespace tmem::store

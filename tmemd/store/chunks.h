@@ -25,7 +25,7 @@ class ChunkAllocator {
   std::optional<uint32_t> allocate(Purpose purpose) {
     const std::lock_guard lock(mutex_);
     if (partial_.empty()) {
-      const auto block = blocks_.allocate(purpose);
+      const auto block = blocks_.allocate_metadata(purpose);
       if (!block) return std::nullopt;
       partial_.emplace(*block, kAllFree);
     }
@@ -45,7 +45,7 @@ class ChunkAllocator {
     places |= 1u << (chunk % kChunksPerBlock);
     if (places != kAllFree) return;
     partial_.erase(block);
-    blocks_.free(block, 1);
+    blocks_.free_metadata(block);
   }
 
   std::byte* address(uint32_t chunk) const { return blocks_.base() + size_t{chunk} * kChunkBytes; }

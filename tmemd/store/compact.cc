@@ -24,7 +24,7 @@ bool Impl::nursery_full() const {
   for (const auto& owner : owners())
     if (owner->compresses)
       for (const Kind kind : kAllKinds) raw_bytes += owner->of(kind).raw_bytes;
-  return raw_bytes > blocks.budget_bytes() / 100 * options.nursery_percent;
+  return raw_bytes > blocks.room_bytes() / 100 * options.nursery_percent;
 }
 
 bool Impl::compress_segment(Worker::State& worker, Segment& segment, Tier to) {
@@ -94,6 +94,15 @@ bool Impl::too_many_holes(uint32_t share) const {
   return holes_bytes > size_bytes / share;
 }
 
+bool Impl::move_contents(Segment& segment) {
+  bool moved = true;
+  const uint64_t now_ms = clock.now_ms();
+  for (size_t i = 0; i < segment.contents.size() && moved; ++i)
+    moved = contents.relocate(segment.contents[i], segment, *segment.owner, segment.tier, now_ms);
+  segments.put_back(segment, segment.tier);
+  return moved;
+}
+
 // Copies the live rest of a sparse segment of the owner with the most holes, and frees it.
 bool Impl::clean_some(uint32_t dead_share, unsigned* blocks_done) {
   struct Candidate {
@@ -112,13 +121,7 @@ bool Impl::clean_some(uint32_t dead_share, unsigned* blocks_done) {
     Segment* segment = segments.take_sparse(*c.owner, c.kind, dead_share);
     if (segment == nullptr) continue;
     *blocks_done += segment->blocks;
-    bool moved = true;
-    const uint64_t now_ms = clock.now_ms();
-    for (size_t i = 0; i < segment->contents.size() && moved; ++i)
-      moved =
-          contents.relocate(segment->contents[i], *segment, *segment->owner, segment->tier, now_ms);
-    segments.put_back(*segment, segment->tier);
-    return moved;
+    return move_contents(*segment);
   }
   return false;
 }

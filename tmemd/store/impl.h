@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The store's parts and what they share. pools.cc and store.cc hold the operations; reclaim.cc,
-// evict.cc and compact.cc what gives memory back; admin.cc settings and statistics.
+// evict.cc, compact.cc and shrink.cc what gives memory back; admin.cc settings and statistics.
 //
-// Lock order: credits → registry → client.mutex → key shard → content shard → owner → blocks. A
-// thread holds one of each kind at most.
+// Lock order: shrink → credits → registry → client.mutex → key shard → content shard → owner →
+// blocks. A thread holds one of each kind at most.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <memory>
@@ -72,6 +73,11 @@ class Impl {
   bool make_room_under_cap(Worker::State& worker, Client& client);
   // Memory that nobody is promised and that persistent pages may take.
   uint64_t unpromised_bytes() const;
+  // What of the arena shrink() leaves for persistent pages, records and promises.
+  uint64_t needed_arena_bytes() const;
+  // What shrink() could give back in whole slots.
+  uint64_t freeable_slot_bytes() const;
+  ShrinkState shrink(Worker::State& worker, unsigned slices);
   // True when a persistent put may take memory beyond its client's guarantee.
   bool best_effort_fits();
   // Call when something was promised: best effort looks anew.
@@ -87,7 +93,10 @@ class Impl {
   // Every client's and every scope's, kept alive by the pointers.
   std::vector<std::shared_ptr<Owner>> owners() const;
   // What guarantees may take together.
-  uint64_t guarantee_room() const { return blocks.budget_bytes() - blocks.reserve_bytes(); }
+  uint64_t guarantee_room() const {
+    const uint64_t room = blocks.lasting_bytes();
+    return room - BlockAllocator::reserve_bytes(room);
+  }
 
  private:
   struct Pending {
@@ -112,18 +121,51 @@ class Impl {
                      unsigned* blocks_done);
   bool compress_segment(Worker::State& worker, Segment& segment, Tier to);
   bool clean_some(uint32_t dead_share, unsigned* blocks_done);
+  // Moves what is live in a busy segment to its owner's open ones and puts it back. False when
+  // there was no memory for all of it.
+  bool move_contents(Segment& segment);
   bool too_many_holes(uint32_t share) const;
   bool nursery_full() const;
   void seal_idle();
   void enforce_caps(Worker::State& worker);
   bool maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done);
+  bool shrink_once(Worker::State& worker, uint64_t target_bytes, unsigned* blocks_done);
+  bool use_less(Worker::State& worker, unsigned* blocks_done);
+  bool drain_some(unsigned* blocks_done);
+  bool move_out_of(uint32_t slot, unsigned* blocks_done);
+
+  // What persistent pages have, are promised, and may still come to need.
+  struct Promises {
+    uint64_t charged_bytes;     // charged to clients, or guaranteed, if that is more
+    uint64_t expected_bytes;    // guarantees not yet used, credits, the rest of open segments
+    uint64_t kept_block_bytes;  // in use and not evictable
+    uint64_t block_bytes() const {
+      return std::max(charged_bytes, kept_block_bytes + expected_bytes);
+    }
+  };
+  // Closed holes: what it comes to when segments are packed.
+  enum class Holes { kOpen, kClosed };
+  Promises promises(Holes holes) const;
 
   std::atomic<int64_t> best_effort_puts_{0};  // that may go on before the next look
   std::atomic<uint64_t> allocations_seen_{0};
   std::atomic<uint64_t> active_ms_{0};  // when maintain last saw puts
   std::mutex pending_mutex_;            // innermost
   std::deque<Pending> pending_;
+  std::mutex shrink_mutex_;       // guards the two below; outermost
+  uint32_t left_slot_ = kNoSlot;  // that drain_some() could not empty
+  unsigned drain_failures_ = 0;   // in a row
+  static constexpr uint32_t kNoSlot = ~0u;
 };
+
+// Cleaning starts when this part of all segments is holes, with segments of which at least this
+// part is dead: while puts come, a copy must gain something; at rest, holes go.
+struct Cleaning {
+  uint32_t holes_share;
+  uint32_t dead_share;
+};
+inline constexpr Cleaning kCleanBusy = {12, 6};
+inline constexpr Cleaning kCleanIdle = {512, 64};
 
 inline constexpr uint32_t kSlicePages = 64;        // freed under one hold of a shard's lock
 inline constexpr uint64_t kAnyAge = ~uint64_t{0};  // later than every age and time

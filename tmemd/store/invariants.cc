@@ -117,6 +117,7 @@ std::optional<std::string> Store::check_invariants() const {
       [&](Handle h, const ContentRecord& r) { check_content(impl, h, r, sums); });
   for (const auto& owner : impl.owners()) check_owner(*owner, sums);
   for (const ClientRef& c : clients) check_client(*c, sums);
+  if (!sums.error) sums.error = impl.blocks.violation();
   for (uint32_t s = 0; s < kShards; ++s) impl.contents.shard_lock(s).unlock();
   for (auto& shard : impl.shards) shard->lock.unlock();
   return sums.error;

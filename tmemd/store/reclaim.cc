@@ -10,17 +10,11 @@
 namespace tmem::store {
 namespace {
 
-// Cleaning starts when this part of all segments is holes, with segments of which at least this
-// part is dead: while puts come, a copy must gain something; at rest, holes go.
-struct Cleaning {
-  uint32_t holes_share;
-  uint32_t dead_share;
-};
-constexpr Cleaning kCleanBusy = {12, 6};
-constexpr Cleaning kCleanIdle = {512, 64};
 // After this time without puts, free blocks are given back; before, as many are kept as the
 // nursery empties and fills again.
 constexpr uint64_t kRestMs = 10'000;
+// Slots given back in one call: some milliseconds each where the provider has to clear them.
+constexpr uint32_t kTrimSlotsMax = 16;
 
 }  // namespace
 
@@ -112,23 +106,33 @@ bool Impl::reclaim_pending(uint32_t limit) {
 
 // Bounded twice. By what clients are charged: two that share contents may both come to need them
 // alone. And by blocks: metadata and half-filled segments take more than is charged.
-uint64_t Impl::unpromised_bytes() const {
-  uint64_t charged_bytes = 0;   // or guaranteed, if that is more
-  uint64_t expected_bytes = 0;  // guarantees not yet used, credits, the rest of open segments
+Impl::Promises Impl::promises(Holes holes) const {
+  Promises sum{};
+  const auto holes_of = [holes](const Owner& owner) {
+    return holes == Holes::kClosed ? owner.of(Kind::kPersistent).holes_bytes() : 0;
+  };
   for (const ClientRef& c : registry.live()) {
-    const uint64_t charged = c->charged_bytes(Kind::kPersistent);
+    const uint64_t all_charged = c->charged_bytes(Kind::kPersistent);
+    const uint64_t charged = all_charged - std::min(all_charged, holes_of(c->owner));
     const uint64_t promised = std::max<uint64_t>(c->guarantee_bytes, charged);
-    charged_bytes += promised;
-    expected_bytes += promised - charged + c->usage.credits * kRawPageBytes + kBlockBytes;
+    sum.charged_bytes += promised;
+    sum.expected_bytes += promised - charged + c->usage.credits * kRawPageBytes + kBlockBytes;
   }
-  uint64_t evictable_bytes = 0;
-  for (const auto& owner : owners()) evictable_bytes += owner->of(Kind::kEphemeral).size_bytes;
-  const uint64_t used = blocks.used_bytes();
-  const uint64_t kept_bytes = used > evictable_bytes ? used - evictable_bytes : 0;
+  uint64_t goes_bytes = 0;  // when pages are evicted, and segments packed
+  for (const auto& owner : owners())
+    goes_bytes += owner->of(Kind::kEphemeral).size_bytes + holes_of(*owner);
+  const uint64_t used = blocks.used_block_bytes();
+  sum.kept_block_bytes = used > goes_bytes ? used - goes_bytes : 0;
+  return sum;
+}
+
+uint64_t Impl::unpromised_bytes() const {
+  const uint64_t room_bytes = blocks.lasting_bytes();
+  Promises promised = promises(Holes::kOpen);
+  promised.kept_block_bytes += blocks.heap_bytes();
   const uint64_t promised_bytes =
-      blocks.reserve_bytes() + std::max(charged_bytes, kept_bytes + expected_bytes);
-  const uint64_t budget_bytes = blocks.budget_bytes();
-  return budget_bytes > promised_bytes ? budget_bytes - promised_bytes : 0;
+      BlockAllocator::reserve_bytes(room_bytes) + promised.block_bytes();
+  return room_bytes > promised_bytes ? room_bytes - promised_bytes : 0;
 }
 
 // Looks at all clients, so not at each put: a look that found much room is good for some more puts,
@@ -184,7 +188,8 @@ bool Impl::maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done
     *blocks_done += 1;
     return true;
   }
-  if (blocks.used_bytes() + blocks.reserve_bytes() > blocks.budget_bytes()) {
+  if (const uint64_t room = blocks.room_bytes();
+      blocks.used_bytes() + BlockAllocator::reserve_bytes(room) > room) {
     *blocks_done += 16;
     if (make_room(worker)) return true;
   }
@@ -200,6 +205,7 @@ bool Impl::maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done
 }
 
 bool Impl::maintain(Worker::State& worker, unsigned slices) {
+  blocks.ask_provider_again();
   seal_idle();
   enforce_caps(worker);
   const uint64_t allocated = blocks.allocations();
@@ -212,10 +218,10 @@ bool Impl::maintain(Worker::State& worker, unsigned slices) {
   if (!more) seal_idle();
   const bool at_rest = now_ms - active_ms_ >= kRestMs;
   if (at_rest || blocks.held_bytes() > blocks.budget_bytes()) {
-    (void)blocks.trim(/*keep_bytes=*/0);
+    (void)blocks.trim(/*keep_bytes=*/0, kTrimSlotsMax);
   } else {
     const uint64_t keep_bytes = blocks.used_bytes() / 100 * options.nursery_percent;
-    (void)blocks.trim(keep_bytes);
+    (void)blocks.trim(keep_bytes, kTrimSlotsMax);
     if (!idle && blocks.acquire_ahead(keep_bytes)) more = true;
   }
   return more;

@@ -75,7 +75,7 @@ Segment* SegmentStore::open_segment(Owner& owner, const Append& what) {
   const auto first = blocks_.allocate_run(what.purpose);
   if (!first) return nullptr;
   Segment& segment = new_segment();
-  segment.owner = &owner;
+  std::atomic_ref(segment.owner).store(&owner, std::memory_order_relaxed);
   segment.first_block = *first;
   segment.blocks = 1;
   segment.kind = what.kind;
@@ -86,7 +86,7 @@ Segment* SegmentStore::open_segment(Owner& owner, const Append& what) {
   segment.live_bytes = 0;
   segment.newest_ms = 0;
   segment.put_ms_sum = 0;
-  by_block_[*first].store(&segment, std::memory_order_relaxed);
+  by_block_[*first].store(&segment, std::memory_order_release);
   change_size(segment, segment.blocks);
   ++count_;
   of_kind.open[static_cast<size_t>(what.tier)][kGrowing] = &segment;
@@ -99,7 +99,7 @@ bool SegmentStore::has_place(Segment& segment, const Append& what) {
     if (segment.blocks == kRunBlocksMax ||
         !blocks_.extend(segment.first_block, segment.blocks, what.purpose))
       return false;
-    by_block_[segment.first_block + segment.blocks].store(&segment, std::memory_order_relaxed);
+    by_block_[segment.first_block + segment.blocks].store(&segment, std::memory_order_release);
     change_size(segment, 1);
     ++segment.blocks;
   }
@@ -194,6 +194,7 @@ void SegmentStore::free_segment(Segment& segment) {
   blocks_.add_heap_bytes(-static_cast<int64_t>(segment.contents.capacity() * sizeof(Handle)));
   std::vector<Handle>().swap(segment.contents);
   segment.state = SegmentState::kFree;
+  std::atomic_ref(segment.owner).store(nullptr, std::memory_order_relaxed);
   blocks_.free(segment.first_block, segment.blocks);
   --count_;
   const std::lock_guard lock(pool_mutex_);

@@ -38,7 +38,7 @@ struct Segment {
   boost::intrusive::list_member_hook<> tier_hook;
   boost::intrusive::list_member_hook<> sparse_hook;
 
-  Owner* owner = nullptr;  // set while not free
+  Owner* owner = nullptr;  // set while not free; written under its lock, and atomically
   uint32_t first_block = 0;
   uint32_t blocks = 0;
   Kind kind{};
@@ -157,6 +157,13 @@ class SegmentStore {
   Segment* take_from_tier(Owner& owner, Kind kind, Tier tier, uint64_t put_before_ms);
   // One of which at least 1/share of what was appended is dead.
   Segment* take_sparse(Owner& owner, Kind kind, uint32_t share);
+  // By place, for a slot that is drained: the owner of the segment that `block` belongs to, or did.
+  // Only to be compared with owners that are kept alive: it may be gone. Null if there is none.
+  Owner* owner_hint(uint32_t block);
+  // Seals the owner's segment at `block` if it is open.
+  void seal_at(Owner& owner, uint32_t block);
+  // Takes the owner's segment at `block`; null if it is not one, or busy.
+  Segment* take_at(Owner& owner, uint32_t block);
   // Ends busy: frees it when nothing is live, else back to the lists as `tier`.
   void put_back(Segment& segment, Tier tier);
 
@@ -178,6 +185,7 @@ class SegmentStore {
   bool has_place(Segment& segment, const Append& what);
   Segment* place_for(Owner& owner, const Append& what);
   void seal_locked(Segment& segment);
+  Segment* locked_at(const Owner& owner, uint32_t block);
   void list(Segment& segment);
   void unlist(Segment& segment);
   void make_busy(Segment& segment);

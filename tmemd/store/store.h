@@ -128,10 +128,23 @@ class Store {
   // the provider has less. Shrinking evicts ephemeral pages in later maintain() calls.
   Result<void> set_budget(uint64_t budget_bytes);
   // Drops ephemeral pages, most over-entitled client first, until `bytes` of memory are free and
-  // returned to the provider, or none are left. Returns the bytes given back.
+  // returned to the provider, or none are left. Returns the bytes given back: to a provider that
+  // cannot discard only slots that happen to be free (see shrink()).
   uint64_t evict(Worker& worker, uint64_t bytes);
   // Drops all ephemeral pages of one client. Returns pages dropped.
   uint64_t evict_client(Worker& worker, Client& client);
+
+  // ---- Whole slots: memory that the provider's owner wants back ----
+
+  // Bounds the 2 MiB slots held, beside the budget: none is acquired beyond it. What is held above
+  // goes by shrink(); meanwhile operations go on in it. Best effort, credits and guarantees of new
+  // clients are measured by the limit at once. Cheap; any value, as often as wanted.
+  void set_arena_limit(uint64_t bytes);
+  // Works towards the arena limit: gives free slots back, drops ephemeral pages (most over-entitled
+  // client first) until what is left fits, and empties slots by moving what is in them. Keeps what
+  // persistent pages, guarantees and credits need, whatever the limit. Does about `slices` units
+  // of 16 KiB, at most a slot more. One thread works, others are told kMore.
+  ShrinkState shrink(Worker& worker, unsigned slices);
 
   // Background work, in slices: frees what flushes and dead clients left, seals and compresses
   // old segments, cleans holes, enforces budget and caps, returns memory. Does at most about

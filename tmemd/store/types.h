@@ -134,12 +134,22 @@ struct ClientStats {
   std::vector<PoolStats> pools;
 };
 
+// How far Store::shrink got.
+enum class ShrinkState : uint8_t {
+  kDone,   // the slots are within the arena limit
+  kMore,   // call again
+  kStuck,  // what is left holds persistent pages, records, or what is promised
+};
+
 struct StoreStats {
   uint64_t budget_bytes = 0;
-  uint64_t held_bytes = 0;      // arena blocks in use + all metadata
+  uint64_t held_bytes = 0;      // memory it holds, all metadata included
   uint64_t metadata_bytes = 0;  // the part of held_bytes that holds no page contents
   uint64_t reserve_bytes = 0;   // kept for the cleaner
-  uint64_t freeable_bytes = 0;  // free + what dropping all ephemeral pages gives
+  // Free + what dropping all ephemeral pages gives. Of a provider that cannot discard: what
+  // shrink() can give back in whole slots, at least.
+  uint64_t freeable_bytes = 0;
+  uint64_t arena_bytes = 0;  // slots not given back, whole
   uint64_t guaranteed_bytes = 0;
   std::array<uint64_t, kKinds> pages{};         // apparent
   std::array<uint64_t, kKinds> stored_bytes{};  // of contents, after dedup and compression
