@@ -5,6 +5,7 @@ errors on stderr, exit codes. Arguments: the paths of tmem and control_host."""
 import json
 import os
 import pathlib
+import pty
 import re
 import subprocess
 import sys
@@ -166,6 +167,79 @@ class CliTest(unittest.TestCase):
         freeable = self.json("freeable")["freeable_bytes"]
         self.assertEqual(int(self.tmem("freeable")), freeable >> 20)
 
+    def test_info_of_the_hosts_memory(self):
+        text = self.tmem("info")
+        for key, value in (("provider", "pool-domain"), ("pool_domain", "3"),
+                           ("provider_held_mib", "900.0"), ("provider_limit_mib", "900.0"),
+                           ("provider_freeable_mib", "300.0"), ("take_mib_per_s", "-"),
+                           ("give_back_mib_per_s", "100.0"), ("host_total_mib", "1024.0"),
+                           ("host_free_mib", "120.0"), ("host_claimed_mib", "20.0"),
+                           ("head_room_mib", "50.0"), ("room_state", "-"),
+                           ("room_wanted_mib", "-"), ("room_hold_s", "-")):
+            self.assertRegex(text, rf"(?m)^{key} +: {value}$")
+            self.assertEqual(self.tmem("info", key), value + "\n")
+        self.tmem("make-room", "64M", "--hold", "3600")
+        self.assertEqual(self.tmem("info", "room_state"), "ready\n")
+        self.assertEqual(self.tmem("info", "room_wanted_mib"), "64.0\n")
+        self.assertGreater(int(self.tmem("info", "room_hold_s")), 3500)
+        self.assertIn("memory.host.free_bytes: 125829120\n", self.tmem("stats"))
+        self.assertEqual(self.json("freeable")["host_free_bytes"], 100 << 20)
+
+    def test_make_room_asks_and_says_how_things_stand(self):
+        self.assertEqual(self.tmem("make-room", "100"),
+                         "ready: 100 MiB are free, 300 MiB more could be given back\n")
+        self.assertRegex(self.tmem("make-room", "390M"), r"^making: \d+ MiB are free, \d+ MiB more")
+        self.assertEqual(self.json("make-room", "390M")["room"]["wanted_bytes"], 390 << 20)
+        self.assertEqual(self.tmem("info", "room_state"), "making\n")
+        self.assertRegex(self.tmem("make-room", "--cancel"), "^nothing asked: ")
+        self.assertEqual(self.tmem("info", "room_state"), "-\n")
+        self.assertIn("500 MiB", self.tmem("make-room", "1G", code=1))
+
+    def test_make_room_waits(self):
+        self.assertGreaterEqual(int(self.tmem("make-room", "150M", "--wait")), 150)
+        self.assertEqual(self.tmem("info", "room_state"), "ready\n")
+        # The hold begins when the wait is over, at the earliest.
+        self.assertGreater(int(self.tmem("info", "room_hold_s")), 60)
+        self.assertGreaterEqual(self.json("make-room", "110M", "-w")["host"]["free_bytes"],
+                                110 << 20)
+
+    def test_make_room_shows_progress_on_a_terminal(self):
+        ours, theirs = pty.openpty()
+        os.set_blocking(ours, False)
+        with os.fdopen(ours, "rb"), os.fdopen(theirs, "wb") as terminal:
+            done = subprocess.run([TMEM, "-s", self.host.socket, "make-room", "390M", "--wait"],
+                                  stdout=subprocess.PIPE, stderr=terminal, timeout=PATIENCE_S,
+                                  check=False)
+            text = os.read(ours, 65536).decode()
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(text, r"^\r\d+\.\d of 390\.0 MiB are free after \d+ s ")
+        self.assertTrue(text.endswith("\n"))
+
+    def test_make_room_that_cannot_be_had(self):
+        message = self.tmem("make-room", "450M", "--wait", code=1)
+        self.assertRegex(message, "450 MiB cannot be made free: 100 MiB are free, 300 MiB more .*shut")
+        self.assertEqual(self.tmem("info", "room_state"), "-\n")
+        message = self.tmem("make-room", "390M", "--wait=1", code=1)
+        self.assertRegex(message, "390 MiB are not free after 1 s: [23].. MiB are free, .*wait longer")
+        self.assertEqual(self.tmem("info", "room_state"), "-\n")
+        self.assertIn("500 MiB", self.tmem("make-room", "1G", "--wait", code=1))
+
+    def test_make_room_of_a_memfd(self):
+        host = Host("--memfd")
+        self.addCleanup(host.close)
+        self.assertIn("memfd", self.tmem("-s", host.socket, "make-room", "64M", "--wait", code=1))
+        self.assertEqual(self.tmem("-s", host.socket, "info", "provider"), "memfd\n")
+        self.assertEqual(self.tmem("-s", host.socket, "info", "host_free_mib"), "-\n")
+        self.assertNotIn("host_free_bytes", self.json("-s", host.socket, "freeable"))
+
+    def test_make_room_usage(self):
+        for args in ([], ["64M", "--cancel"], ["lots"], ["64M", "--wait=x"], ["64M", "--wait=3601"],
+                     ["64M", "--hold", "0"], ["64M", "--hold", "3601"], ["-5"], ["1", "2"]):
+            self.tmem("make-room", *args, code=2)
+        for size in ("1k", "65T"):
+            self.tmem("make-room", size, code=1)
+        self.tmem("-s", "/nonexistent/socket", "make-room", "64M", "--wait", code=3)
+
     def test_stats(self):
         text = self.tmem("stats")
         self.assertIn("store.pages.persistent: 50\n", text)
@@ -278,7 +352,8 @@ class CliTest(unittest.TestCase):
         text = self.tmem("help")
         self.assertEqual(text, self.tmem("-h"))
         for verb in ("list", "info", "set", "freeze", "thaw", "flush", "destroy", "freeable",
-                     "shared-auth", "stats", "top", "set-memory", "shutdown", "version", "help"):
+                     "make-room", "shared-auth", "stats", "top", "set-memory", "shutdown", "version",
+                     "help"):
             self.assertRegex(text, rf"(?m)^  {verb} ")
             self.assertIn("Usage: tmem " + verb, self.tmem(verb, "-h"))
             self.assertIn("Usage: tmem " + verb, self.tmem("help", verb))

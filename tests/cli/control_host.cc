@@ -2,21 +2,26 @@
 // A store with known pages behind a real control socket, without transport: what the CLI tests and
 // examples ask. Ends when `tmem shutdown` says so, or its standard input closes.
 //
-//   control_host SOCKET [--busy]
+//   control_host SOCKET [--busy] [--memfd]
 //
 // As guests, alpha evacuates half a second after it was asked, beta cannot, and gamma is silent.
 // Client "alpha": 1000 ephemeral pages, 300 of them got again (hits), 100 gets that miss, 50
 // persistent pages. Client "beta": 200 ephemeral pages and a shared pool of 20. "gamma": nothing.
 // --busy: beta puts and gets all the time.
+// The host's memory: of 1024 MiB 120 are free and 20 of these claimed; the pool could give back 300
+// more, at 100 MiB a second. Room of over 500 MiB is refused at once, of over 400 found impossible.
+// --memfd: the pool's memory is not the host's.
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <thread>
 
 #include "libtmem/base/clock.h"
@@ -112,6 +117,72 @@ class Guests {
   std::array<uint64_t, 4> asked_at_ms_{};  // 0: not asked
 };
 
+// A pool domain that needs time to give memory back. Of the control server's thread.
+class HostMemory {
+ public:
+  Result<void> make_room(uint64_t bytes, uint64_t hold_ms) {
+    if (bytes > 500 * kMiB) return fail(Errc::kNoSpace, "at most 500 MiB can be made free");
+    wanted_bytes_ = bytes;
+    asked_at_ms_ = clock_.now_ms();
+    hold_ms_ = hold_ms;
+    return {};
+  }
+  void cancel_room() { wanted_bytes_ = 0; }
+
+  nlohmann::json memory() const {
+    const uint64_t waited_ms = wanted_bytes_ == 0 ? 0 : clock_.now_ms() - asked_at_ms_;
+    const bool possible = wanted_bytes_ <= 400 * kMiB;
+    const uint64_t missing_bytes = possible ? std::max(wanted_bytes_, 100 * kMiB) - 100 * kMiB : 0;
+    const uint64_t given_bytes = std::min(missing_bytes, waited_ms * (100 * kMiB) / 1000);
+    const bool ready = 100 * kMiB + given_bytes >= wanted_bytes_;
+    const char* const state = !possible ? "impossible" : ready ? "ready" : "making";
+    const nlohmann::json room = {{"wanted_bytes", wanted_bytes_},
+                                 {"state", state},
+                                 {"hold_ms", hold_ms_ - std::min(hold_ms_, waited_ms)}};
+    return {{"provider", "pool-domain"},
+            {"held_bytes", 900 * kMiB - given_bytes},
+            {"limit_bytes", 900 * kMiB},
+            {"freeable_bytes", 300 * kMiB - given_bytes},
+            {"host",
+             {{"total_bytes", 1024 * kMiB},
+              {"free_bytes", 120 * kMiB + given_bytes},
+              {"claimed_bytes", 20 * kMiB}}},
+            {"head_room_bytes", 50 * kMiB},
+            {"take_bytes_per_s", nullptr},
+            {"give_back_bytes_per_s", 100 * kMiB},
+            {"room", wanted_bytes_ == 0 ? nlohmann::json() : room},
+            {"pool_domain", 3}};
+  }
+
+ private:
+  const SteadyClock clock_;
+  uint64_t wanted_bytes_ = 0;  // 0: nobody asked
+  uint64_t asked_at_ms_ = 0;
+  uint64_t hold_ms_ = 0;
+};
+
+nlohmann::json memfd_memory() {
+  return {{"provider", "memfd"},
+          {"held_bytes", 64 * kMiB},
+          {"limit_bytes", 64 * kMiB},
+          {"freeable_bytes", 0},
+          {"host", nullptr},
+          {"head_room_bytes", nullptr},
+          {"take_bytes_per_s", nullptr},
+          {"give_back_bytes_per_s", nullptr},
+          {"room", nullptr},
+          {"pool_domain", nullptr}};
+}
+
+void add_memory_hooks(control::Hooks& hooks, HostMemory& host_memory, bool memfd) {
+  hooks.memory = [&host_memory, memfd] { return memfd ? memfd_memory() : host_memory.memory(); };
+  hooks.make_room = [&host_memory, memfd](uint64_t bytes, uint64_t hold_ms) -> Result<void> {
+    if (memfd) return fail(Errc::kConflict, "the pool is a memfd: it holds none of Xen's memory");
+    return host_memory.make_room(bytes, hold_ms);
+  };
+  hooks.cancel_room = [&host_memory] { host_memory.cancel_room(); };
+}
+
 // Puts and gets pages of client 2 until told to stop, at a rate that leaves the CPU to the others.
 void keep_busy(store::Store& store, const std::atomic<bool>& stop) {
   store::Worker worker;
@@ -126,7 +197,7 @@ void keep_busy(store::Store& store, const std::atomic<bool>& stop) {
   }
 }
 
-int run(const std::string& socket_path, bool busy) {
+int run(const std::string& socket_path, bool busy, bool memfd) {
   const SteadyClock clock;
   auto provider = memory::create_memfd_provider({64 * kMiB, false}).value();
   store::Options options;
@@ -146,6 +217,8 @@ int run(const std::string& socket_path, bool busy) {
   hooks.set_evacuating = [&guests](uint32_t client, bool on) {
     return guests.set_evacuating(client, on);
   };
+  HostMemory host_memory;
+  add_memory_hooks(hooks, host_memory, memfd);
   hooks.log = [](const std::string& line) { (void)std::fprintf(stderr, "%s\n", line.c_str()); };
   control::ServerOptions server_options;
   server_options.socket_path = socket_path;
@@ -171,11 +244,14 @@ int run(const std::string& socket_path, bool busy) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    (void)std::fprintf(stderr, "usage: control_host SOCKET [--busy]\n");
+    (void)std::fprintf(stderr, "usage: control_host SOCKET [--busy] [--memfd]\n");
     return 2;
   }
   try {
-    return run(argv[1], argc > 2 && std::strcmp(argv[2], "--busy") == 0);
+    const auto given = [argc, argv](std::string_view option) {
+      return std::find(argv + 2, argv + argc, option) != argv + argc;
+    };
+    return run(argv[1], given("--busy"), given("--memfd"));
   } catch (const std::exception& error) {
     (void)std::fprintf(stderr, "control_host: %s\n", error.what());
     return 1;

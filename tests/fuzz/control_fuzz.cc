@@ -89,6 +89,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   control::ServerCounters counters;
   control::Hooks hooks;
   hooks.request_shutdown = [](bool) -> Result<void> { return {}; };
+  hooks.memory = [] { return nlohmann::json{{"host", {{"free_bytes", 7}}}, {"room", nullptr}}; };
+  hooks.make_room = [](uint64_t bytes, uint64_t hold_ms) -> Result<void> {
+    TMEM_ASSERT(bytes >= kMiB && hold_ms > 0 && hold_ms <= 3'600'000);
+    if (bytes > kGiB) return fail(Errc::kNoSpace, "1 GiB can be had");
+    return {};
+  };
+  hooks.cancel_room = [] {};
   control::Dispatcher dispatcher(*world.store, world.clock, hooks, counters);
   const control::Peer peer{1000, 1, (data[0] & 1) != 0};
   control::Session session(dispatcher, counters, peer, kLineBytesMax);

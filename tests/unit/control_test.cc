@@ -16,9 +16,18 @@ constexpr control::Peer kReader{1000, 1, false};
 
 // The dispatcher without a socket.
 struct Desk : StoreWorld {
+  explicit Desk(bool with_room_hooks = true) : has_room_hooks(with_room_hooks) {}
+
+  const bool has_room_hooks;
   control::ServerCounters counters;
   int shutdowns = 0;
   std::vector<std::string> logged;
+  json memory = {{"provider", "pool-domain"},
+                 {"host", {{"total_bytes", 100}, {"free_bytes", 70}, {"claimed_bytes", 20}}},
+                 {"room", nullptr}};
+  Result<void> room_outcome;
+  std::vector<std::pair<uint64_t, uint64_t>> rooms;  // bytes and hold asked for
+  int rooms_cancelled = 0;
   control::Dispatcher dispatcher{*store, clock, hooks(), counters};
 
   control::Hooks hooks() {
@@ -28,8 +37,17 @@ struct Desk : StoreWorld {
       return {};
     };
     made.transport_stats = [] { return json{{"rings", 3}}; };
+    if (has_room_hooks) add_room_hooks(made);
     made.log = [this](const std::string& line) { logged.push_back(line); };
     return made;
+  }
+  void add_room_hooks(control::Hooks& made) {
+    made.memory = [this] { return memory; };
+    made.make_room = [this](uint64_t bytes, uint64_t hold_ms) {
+      rooms.emplace_back(bytes, hold_ms);
+      return room_outcome;
+    };
+    made.cancel_room = [this] { ++rooms_cancelled; };
   }
   json line(const std::string& text, const control::Peer& peer = kRoot) {
     return json::parse(dispatcher.answer(text, peer), nullptr, false);
@@ -95,6 +113,62 @@ TEST_CASE("info, stats, freeable and version") {
   CHECK(stats["clients"].size() == 2);
   CHECK(desk.ask("freeable")["result"]["freeable_bytes"] == desk.store->stats().freeable_bytes);
   CHECK(desk.ask("version")["result"]["version"] == TMEM_VERSION);
+}
+
+TEST_CASE("info, stats and freeable tell of the host's memory where the daemon knows it") {
+  Desk desk;
+  CHECK(desk.ask("info")["result"]["memory"] == desk.memory);
+  CHECK(desk.ask("stats")["result"]["memory"] == desk.memory);
+  CHECK(desk.ask("freeable")["result"]["host_free_bytes"] == 50);
+  desk.memory["host"]["claimed_bytes"] = 71;
+  CHECK(desk.ask("freeable")["result"]["host_free_bytes"] == 0);
+  desk.memory["host"] = nullptr;
+  CHECK_FALSE(desk.ask("freeable")["result"].contains("host_free_bytes"));
+
+  Desk bare(false);
+  CHECK(bare.ask("info")["result"].at("memory").is_null());
+  CHECK(bare.ask("stats")["result"].at("memory").is_null());
+  CHECK(bare.ask("freeable")["result"] ==
+        json{{"freeable_bytes", bare.store->stats().freeable_bytes}});
+}
+
+TEST_CASE("make-room asks for memory and answers how things stand") {
+  Desk desk;
+  CHECK(desk.ask("make-room", {{"bytes", 5 * kMiB}})["result"] == desk.memory);
+  CHECK(desk.ask("make-room", {{"bytes", 64 * 1024 * kGiB}, {"hold_ms", 3'600'000}})["ok"] == true);
+  CHECK(desk.rooms == std::vector<std::pair<uint64_t, uint64_t>>{{5 * kMiB, 60'000},
+                                                                 {64 * 1024 * kGiB, 3'600'000}});
+  CHECK(desk.rooms_cancelled == 0);
+  CHECK(desk.ask("make-room", {{"cancel", true}})["result"] == desk.memory);
+  CHECK(desk.rooms_cancelled == 1);
+  CHECK(desk.rooms.size() == 2);
+}
+
+TEST_CASE("make-room passes on why there is no room") {
+  Desk desk;
+  desk.room_outcome = fail(Errc::kNoSpace, "at most 7 MiB");
+  const json answer = desk.ask("make-room", {{"bytes", 8 * kMiB}});
+  CHECK(answer["error"] == json{{"code", "no-space"}, {"message", "at most 7 MiB"}});
+  desk.room_outcome = fail(Errc::kConflict, "a memfd");
+  CHECK(desk.refusal("make-room", {{"bytes", 8 * kMiB}}) == "conflict");
+  CHECK(desk.counters.requests_failed == 2);
+  Desk bare(false);
+  CHECK(bare.refusal("make-room", {{"bytes", 8 * kMiB}}) == "conflict");
+  CHECK(bare.refusal("make-room", {{"cancel", true}}) == "conflict");
+}
+
+TEST_CASE("make-room refuses what makes no sense and asks for nothing then") {
+  Desk desk;
+  const json bad_args = GENERATE(
+      json::object(), json{{"bytes", kMiB - 1}}, json{{"bytes", 64 * 1024 * kGiB + 1}},
+      json{{"bytes", -1}}, json{{"bytes", "512M"}}, json{{"bytes", nullptr}}, json{{"bytes", 1e9}},
+      json{{"bytes", kMiB}, {"hold_ms", 0}}, json{{"bytes", kMiB}, {"hold_ms", 3'600'001}},
+      json{{"bytes", kMiB}, {"cancel", true}}, json{{"cancel", 1}}, json{{"cancel", false}},
+      json{{"cancel", true}, {"hold_ms", 1}}, json{{"bytes", kMiB}, {"wait", true}});
+  INFO(bad_args.dump());
+  CHECK(desk.refusal("make-room", bad_args) == "malformed");
+  CHECK(desk.rooms.empty());
+  CHECK(desk.rooms_cancelled == 0);
 }
 
 TEST_CASE("set changes what is named and nothing else") {
@@ -238,8 +312,8 @@ TEST_CASE("who may only read cannot change anything") {
   Desk desk;
   for (const char* verb : {"version", "info", "list", "stats", "freeable", "shared-list"})
     CHECK(desk.ask(verb, json::object(), kReader)["ok"] == true);
-  const char* const changes[] = {"set",     "freeze",      "thaw",       "flush",
-                                 "destroy", "shared-auth", "set-memory", "shutdown"};
+  const char* const changes[] = {"set",         "freeze",     "thaw",      "flush",   "destroy",
+                                 "shared-auth", "set-memory", "make-room", "shutdown"};
   for (const char* verb : changes) {
     const json answer =
         desk.ask(verb, {{"all", true}, {"force", true}, {"client", "beta"}}, kReader);

@@ -110,6 +110,7 @@ const std::vector<Dispatcher::VerbEntry>& Dispatcher::verbs() {
       {"evacuate", true, &Dispatcher::evacuate},
       {"shared-auth", true, &Dispatcher::shared_auth},
       {"set-memory", true, &Dispatcher::set_memory},
+      {"make-room", true, &Dispatcher::make_room},
       {"step", true, &Dispatcher::step},
       {"shutdown", true, &Dispatcher::shutdown},
   };
@@ -190,7 +191,8 @@ Result<json> Dispatcher::info(Args& args) {
               {"uptime_ms", clock_.now_ms() - started_ms_},
               // Text: JSON numbers are exact up to 2^53 only in many languages.
               {"store_epoch", std::to_string(store_.epoch())},
-              {"store", to_json(store_.stats())}};
+              {"store", to_json(store_.stats())},
+              {"memory", memory()}};
 }
 
 Result<json> Dispatcher::list(Args& args) {
@@ -222,6 +224,7 @@ Result<json> Dispatcher::stats(Args& args) {
   return json{{"version", TMEM_VERSION},
               {"uptime_ms", clock_.now_ms() - started_ms_},
               {"store", to_json(store_.stats())},
+              {"memory", memory()},
               {"clients", std::move(clients)},
               {"control",
                {{"connections", counters_.connections.load()},
@@ -234,11 +237,6 @@ Result<json> Dispatcher::stats(Args& args) {
                 {"requests_unknown_verb", counters_.requests_unknown_verb.load()},
                 {"requests_failed", counters_.requests_failed.load()}}},
               {"transport", hooks_.transport_stats ? hooks_.transport_stats() : json::object()}};
-}
-
-Result<json> Dispatcher::freeable(Args& args) {
-  TMEM_CHECK(args.finish());
-  return json{{"freeable_bytes", store_.stats().freeable_bytes}};
 }
 
 Result<json> Dispatcher::shared_list(Args& args) {

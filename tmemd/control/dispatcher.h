@@ -67,8 +67,11 @@ class Dispatcher {
   Result<Json> shared_auth(Args& args);
   Result<Json> shutdown(Args& args);
   Result<Json> set_memory(Args& args);
+  Result<Json> make_room(Args& args);
   Result<Json> step(Args& args);
 
+  // What the hook says of the host's memory; null where there is no hook.
+  Json memory() const;
   Result<Json> set_frozen(Args& args, bool frozen);
   // The clients that args.client or args.all names; shared pools only by number or uuid. Finishes
   // `args`.

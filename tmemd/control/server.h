@@ -48,6 +48,15 @@ struct Hooks {
   // Asks the guest to bring its persistent pages home, or takes that back; returns at once.
   // kConflict for a client that cannot be asked.
   std::function<Result<void>(uint32_t client, bool on)> set_evacuating;
+  // What the pool's memory is made of and what the host has free; becomes "memory" in the answers
+  // of `info` and `stats`, and is the answer of `make-room`.
+  std::function<nlohmann::json()> memory;
+  // Gives memory back until `bytes` of the host's memory are free, and takes none of it for
+  // `hold_ms`; returns at once. Errors: kNoSpace when so much cannot be had (the message says how
+  // much can), kConflict where the pool's memory is not the host's to give (memfd).
+  std::function<Result<void>(uint64_t bytes, uint64_t hold_ms)> make_room;
+  // Ends the hold.
+  std::function<void()> cancel_room;
   // With a manual clock only: moves it on, then does all background work that is due.
   std::function<void(uint64_t milliseconds)> step_clock;
   // A line for the log, already limited to a few a second.

@@ -61,12 +61,44 @@ Lines info_lines(const json& info) {
   return lines;
 }
 
+// The value at `pointer` as text, "-" where it is unknown.
+std::string mib_or_none(const json& object, const char* pointer) {
+  const json::json_pointer place(pointer);
+  const bool known = object.contains(place) && object[place].is_number();
+  return known ? mib(object[place].get<uint64_t>()) : "-";
+}
+
+// What the pool's memory is made of, and the host's. None of a daemon that does not say.
+Lines memory_lines(const json& memory) {
+  if (!memory.is_object()) return {};
+  const auto text_or_none = [](const std::string& text) { return text.empty() ? "-" : text; };
+  const json domain = memory.value("pool_domain", json());
+  const bool room = !text_at(memory, "/room/state").empty();
+  return {
+      {"provider", text_or_none(text_at(memory, "/provider"))},
+      {"pool_domain", domain.is_number() ? domain.dump() : "-"},
+      {"provider_held_mib", mib_or_none(memory, "/held_bytes")},
+      {"provider_limit_mib", mib_or_none(memory, "/limit_bytes")},
+      {"provider_freeable_mib", mib_or_none(memory, "/freeable_bytes")},
+      {"take_mib_per_s", mib_or_none(memory, "/take_bytes_per_s")},
+      {"give_back_mib_per_s", mib_or_none(memory, "/give_back_bytes_per_s")},
+      {"host_total_mib", mib_or_none(memory, "/host/total_bytes")},
+      {"host_free_mib", mib_or_none(memory, "/host/free_bytes")},
+      {"host_claimed_mib", mib_or_none(memory, "/host/claimed_bytes")},
+      {"head_room_mib", mib_or_none(memory, "/head_room_bytes")},
+      {"room_state", text_or_none(text_at(memory, "/room/state"))},
+      {"room_wanted_mib", mib_or_none(memory, "/room/wanted_bytes")},
+      {"room_hold_s", room ? std::to_string(number_at(memory, "/room/hold_ms") / 1000) : "-"},
+  };
+}
+
 int run_info(const Globals& globals, const std::string& key) {
   Daemon daemon(globals);
   const auto info = daemon.ask("info", json::object());
   if (!info) return daemon.exit_code();
   if (globals.as_json && key.empty()) return print_json(*info);
-  const Lines lines = info_lines(*info);
+  Lines lines = info_lines(*info);
+  for (auto& line : memory_lines(info->value("memory", json()))) lines.push_back(std::move(line));
   if (key.empty()) return print(to_text(lines));
   for (const auto& [name, value] : lines)
     if (name == key) return globals.as_json ? print_json(json(value)) : print(value + '\n');
@@ -127,7 +159,8 @@ int run_version(const Globals& globals) {
 }  // namespace
 
 void add_info(CLI::App& app, const Globals& globals, Chosen& chosen) {
-  CLI::App* const info = app.add_subcommand("info", "Show the pool: memory, pages, tiers");
+  CLI::App* const info =
+      app.add_subcommand("info", "Show the pool: memory, pages, tiers; the host's memory");
   auto key = std::make_shared<std::string>();
   info->add_option("key", *key, "print only the value of this line")->type_name("KEY");
   info->callback([&globals, &chosen, key] {

@@ -54,6 +54,7 @@ int parse_and_run(int argc, const char* const* argv) {
   add_settings(app, globals, chosen);
   add_lifecycle(app, globals, chosen);
   add_evacuate(app, globals, chosen);
+  add_room(app, globals, chosen);
   add_top(app, globals, chosen);
   add_help(app, chosen);
   try {
