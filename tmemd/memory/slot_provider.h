@@ -37,6 +37,8 @@ class SlotProvider {
   // Tells that bytes [offset, offset + bytes) of an acquired slot hold nothing: they may be given
   // back and read as zeroes later. Page-aligned. An implementation may do nothing.
   virtual void discard(SlotId slot, size_t offset, size_t bytes) = 0;
+  // False when discard() never gives anything back.
+  virtual bool can_discard() const { return true; }
 
   // The slots that are acquired, ascending: after a restart, those a predecessor left.
   virtual std::vector<SlotId> enumerate() const = 0;
