@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -143,12 +144,12 @@ class FakeXen final : public HostMemory {
   }
   FrameState& state(Frame frame) { return frames_.at(static_cast<size_t>(frame)); }
 
-  void free_locked(Frame frame) {
+  void end_locked(Frame frame) {
     FrameState& s = state(frame);
     const auto found = domains_.find(s.owner);
     if (found != domains_.end() && found->second.dying) std::ranges::fill(page(frame), std::byte{});
-    if (std::ranges::any_of(page(frame), [](std::byte b) { return b != std::byte{}; }))
-      ++dirty_returns;
+    static constexpr std::array<std::byte, kPageBytes> kZeroes{};
+    if (std::memcmp(page(frame).data(), kZeroes.data(), kPageBytes) != 0) ++dirty_returns;
     const DomId owner = std::exchange(s, FrameState{}).owner;
     if (found != domains_.end() && found->second.dying && owned_locked(owner).empty())
       domains_.erase(found);
@@ -158,7 +159,7 @@ class FakeXen final : public HostMemory {
       FrameState& s = state(frame);
       const auto found = domains_.find(s.owner);
       const bool dying = found != domains_.end() && found->second.dying;
-      if (--s.mapped == 0 && (s.released || dying)) free_locked(frame);
+      if (--s.mapped == 0 && (s.released || dying)) end_locked(frame);
     }
   }
   void destroy_locked(DomId id) {
@@ -167,7 +168,7 @@ class FakeXen final : public HostMemory {
     const std::vector<Frame> owned = owned_locked(id);
     if (owned.empty()) domains_.erase(id);
     for (const Frame frame : owned)
-      if (state(frame).mapped == 0) free_locked(frame);
+      if (state(frame).mapped == 0) end_locked(frame);
   }
 
   mutable std::mutex mutex_;
@@ -271,7 +272,7 @@ class FakeHypervisor final : public Hypervisor {
       auto& state = xen_.state(frame);
       if (state.owner != id || state.released) return fail(Errc::kOs, "not the domain's");
       state.released = true;
-      if (state.mapped == 0) xen_.free_locked(frame);
+      if (state.mapped == 0) xen_.end_locked(frame);
     }
     return {};
   }

@@ -143,7 +143,6 @@ Result<void> FrameTable::open_directory(uint32_t index) {
     }
     if (page.error().code != Errc::kConflict) return tl::make_unexpected(page.error());
   }
-  ++damaged_directories_;
   return {};
 }
 

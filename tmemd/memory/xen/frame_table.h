@@ -38,7 +38,6 @@ class FrameTable {
   Result<void> grow(uint32_t slots);
   static uint32_t slots_limit();
   uint32_t slots() const;
-  uint64_t damaged_directories() const { return damaged_directories_; }
   // Frames of root and directories.
   const std::vector<Frame>& frames() const { return frames_; }
 
@@ -71,7 +70,6 @@ class FrameTable {
   FrameMapping root_;
   std::deque<std::optional<FrameMapping>> directories_;  // nothing: damaged, its slots are lost
   std::vector<Frame> frames_;
-  uint64_t damaged_directories_ = 0;
 };
 
 }  // namespace tmem::memory::xen

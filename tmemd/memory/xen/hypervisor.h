@@ -39,7 +39,7 @@ class Hypervisor {
  public:
   virtual ~Hypervisor() = default;
 
-  // The living domain with this handle.
+  // The living domain with this handle that create() made; no guest that has the same.
   virtual Result<std::optional<DomId>> find(const Uuid& handle) = 0;
   virtual Result<DomId> create(const Uuid& handle) = 0;
   // Its memory is Xen's again, scrubbed, once nobody has it mapped.

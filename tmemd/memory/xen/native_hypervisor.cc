@@ -47,8 +47,12 @@ std::vector<xen_pfn_t> pfns_of(std::span<const Frame> frames) {
   return pfns;
 }
 
+// Not every domain with the handle: a tenant may choose the UUID of a guest, but has it neither made
+// without vCPUs nor with the flag.
 bool is_this(const xc_domaininfo_t& info, const Uuid& handle) {
-  return (info.flags & XEN_DOMINF_dying) == 0 &&
+  return (info.flags & XEN_DOMINF_dying) == 0 && (info.flags & XEN_DOMINF_hvm_guest) == 0 &&
+         (info.flags & XEN_DOMINF_xs_domain) != 0 &&
+         info.max_vcpu_id == XEN_INVALID_MAX_VCPU_ID &&
          std::equal(handle.begin(), handle.end(), std::begin(info.handle));
 }
 

@@ -56,6 +56,7 @@ class Recovery {
   Result<Recovered> run(uint32_t slots, uint64_t mappings_max) {
     report_.found = true;
     TMEM_TRY(FrameTable table, open_table());
+    TMEM_CHECK(name_table(table));
     const uint32_t end = recorded_end(table);
     TMEM_CHECK(check_mappings(mappings_max));
     uint32_t slots_max = std::max(slots, end);
@@ -81,20 +82,21 @@ class Recovery {
  private:
   Result<FrameTable> open_table() {
     auto table = FrameTable::open(hypervisor_, domain_);
-    if (!table && table.error().code == Errc::kMalformed) {
-      warn(table.error().message + ": all its memory is given back");
-      report_.table_lost = true;
-      // First: a frame that was given back must not be believed to be the root, ever.
-      TMEM_CHECK(hypervisor_.set_root(domain_, Frame{0}));
-      TMEM_CHECK(return_orphans());
-      table = FrameTable::create(hypervisor_, domain_);
-    }
-    if (!table) return table;
-    if (!named_.add(table->frames()))
+    if (table || table.error().code != Errc::kMalformed) return table;
+    warn(table.error().message + ": all its memory is given back");
+    report_.table_lost = true;
+    // First: a frame that was given back must not be believed to be the root, ever.
+    TMEM_CHECK(hypervisor_.set_root(domain_, Frame{0}));
+    TMEM_CHECK(return_orphans());
+    return FrameTable::create(hypervisor_, domain_);
+  }
+
+  Result<void> name_table(const FrameTable& table) {
+    if (!named_.add(table.frames()))
       return fail(Errc::kMalformed, "the pool domain's frame table lies outside of memory");
-    if (table->damaged_directories() != 0)
+    if (!table.is_whole())
       warn("part of the pool domain's frame table is damaged: the memory it named is given back");
-    return table;
+    return {};
   }
 
   uint32_t recorded_end(const FrameTable& table) {
