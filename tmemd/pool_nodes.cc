@@ -19,8 +19,9 @@ PoolNodes::PoolNodes(std::unique_ptr<transport::xen::XenStore> store, DomId doma
 Result<PoolNodes> PoolNodes::publish(std::unique_ptr<transport::xen::XenStore> store,
                                      DomId domain) {
   PoolNodes nodes(std::move(store), domain);
-  TMEM_CHECK(nodes.store_->write_all(
-      {{nodes.path_ + "/name", kName}, {nodes.path_ + "/domid", transport::xen::number_of(domain)}}));
+  TMEM_CHECK(
+      nodes.store_->write_all({{nodes.path_ + "/name", kName},
+                               {nodes.path_ + "/domid", transport::xen::number_of(domain)}}));
   TMEM_CHECK(nodes.store_->watch(nodes.request_path_, kToken));
   return nodes;
 }

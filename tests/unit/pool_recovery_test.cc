@@ -131,8 +131,15 @@ TEST_CASE("contents are kept when mapping fails for want of memory", "[pool]") {
 
 // ---- A crash before each call ----
 
-enum class Step { kOpen, kAttach, kAcquire, kAcquireFragmented, kRelease, kReleaseFragmented,
-                  kDestroy };
+enum class Step {
+  kOpen,
+  kAttach,
+  kAcquire,
+  kAcquireFragmented,
+  kRelease,
+  kReleaseFragmented,
+  kDestroy
+};
 
 // The process ends before its `n`th call in this step. False when the step has fewer calls.
 bool crash_in(PoolWorld& w, Step step, unsigned n) {
@@ -215,7 +222,7 @@ TEST_CASE("a domain without a readable root is emptied and used again", "[pool][
   const int how = GENERATE(range(0, 6));
   if (how == 0) w.xen.set_root(w.domain, Frame{0});
   if (how == 1) w.xen.set_root(w.domain, Frame{uint64_t{1} << 50});
-  if (how == 2) w.xen.set_root(w.domain, Frame{0x7ff});  // somebody else's, or free
+  if (how == 2) w.xen.set_root(w.domain, Frame{0x7ff});              // somebody else's, or free
   if (how == 3) w.xen.set_root(w.domain, frame_in(w.directory[0]));  // a slot's
   if (how == 4) w.root[0] ^= 1;
   if (how == 5) w.root[2] ^= 1;
@@ -248,11 +255,11 @@ TEST_CASE("a damaged entry loses its slot only", "[pool][damage]") {
   uint64_t& entry = w.directory[1];
   if (how == 0) entry ^= uint64_t{1} << 9;
   if (how == 1) entry = w.directory[0];
-  if (how == 2) entry = entry_of(1, 1, frame_in(w.directory[0]));           // slot 0's frames
-  if (how == 3) entry = entry_of(1, 1, Frame{0});                           // not the domain's
-  if (how == 4) entry = entry_of(1, 1, Frame{uint64_t{1} << 39});           // not the machine's
+  if (how == 2) entry = entry_of(1, 1, frame_in(w.directory[0]));  // slot 0's frames
+  if (how == 3) entry = entry_of(1, 1, Frame{0});                  // not the domain's
+  if (how == 4) entry = entry_of(1, 1, Frame{uint64_t{1} << 39});  // not the machine's
   if (how == 5) entry = entry_of(1, 1, Frame{static_cast<uint64_t>(frame_in(entry)) + 1});
-  if (how == 6) entry = entry_of(2, 1, frame_in(entry));                    // no list there
+  if (how == 6) entry = entry_of(2, 1, frame_in(entry));  // no list there
   if (how == 7) entry = ~uint64_t{0};
   const auto pool = w.open();
   CHECK(pool->report().damaged_slots == 1);

@@ -25,8 +25,7 @@ Result<AddressRange> AddressRange::reserve(size_t bytes, size_t alignment) {
   auto* const start = static_cast<std::byte*>(range);
   const size_t head_bytes = -reinterpret_cast<uintptr_t>(start) % alignment;
   if (head_bytes != 0) (void)munmap(start, head_bytes);
-  if (head_bytes != spare_bytes)
-    (void)munmap(start + head_bytes + bytes, spare_bytes - head_bytes);
+  if (head_bytes != spare_bytes) (void)munmap(start + head_bytes + bytes, spare_bytes - head_bytes);
   return AddressRange(start + head_bytes, bytes);
 }
 

@@ -49,8 +49,8 @@ Result<Control> open_control() {
       xc_domain_getinfolist(control.get(), 0, 1, &domain) == 1)
     return control;
   if (errno != EACCES)
-    return fail(Errc::kNotFound, std::string("Xen refuses its control interface: ") +
-                                     std::strerror(errno));
+    return fail(Errc::kNotFound,
+                std::string("Xen refuses its control interface: ") + std::strerror(errno));
   return fail(Errc::kNotFound,
               "the installed libxenctrl is for Xen " XEN_LIBRARIES_VERSION ", but Xen " +
                   running_version(control.get()) +

@@ -159,8 +159,7 @@ Result<void> FrameTable::grow(uint32_t wanted) {
   TMEM_ASSERT(wanted <= slots_limit());
   for (uint32_t i = 0; i < directories_.size(); ++i)
     if (!directories_[i]) TMEM_CHECK(add_directory(i));
-  while (slots() < wanted)
-    TMEM_CHECK(add_directory(static_cast<uint32_t>(directories_.size())));
+  while (slots() < wanted) TMEM_CHECK(add_directory(static_cast<uint32_t>(directories_.size())));
   return {};
 }
 

@@ -77,8 +77,8 @@ class Hypervisor {
 class LowMemoryEvent {
  public:
   virtual ~LowMemoryEvent() = default;
-  virtual int fd() const = 0;        // readable: it has happened
-  virtual void acknowledge() = 0;    // before looking at the free memory; never blocks
+  virtual int fd() const = 0;      // readable: it has happened
+  virtual void acknowledge() = 0;  // before looking at the free memory; never blocks
 };
 
 }  // namespace tmem::memory::xen

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -13,7 +14,8 @@ extern "C" {  // the headers do not say so themselves
 #include <xenctrl.h>
 #include <xenforeignmemory.h>
 // In the library, but in no header.
-int xc_get_pfn_type_batch(xc_interface* control, uint32_t domain, unsigned count, xen_pfn_t* frames);
+int xc_get_pfn_type_batch(xc_interface* control, uint32_t domain, unsigned count,
+                          xen_pfn_t* frames);
 }
 
 #include "libtmem/base/assert.h"
@@ -23,7 +25,7 @@ int xc_get_pfn_type_batch(xc_interface* control, uint32_t domain, unsigned count
 namespace tmem::memory::xen {
 namespace {
 
-constexpr unsigned kExtentOrder = 9;      // 2 MiB
+constexpr unsigned kExtentOrder = 9;  // 2 MiB
 constexpr unsigned kDomainsPerCall = 64;
 constexpr uint32_t kDomainsEnd = 0x7ff0;  // reserved numbers begin here
 constexpr unsigned kTypesPerCall = 1024;  // Xen's limit
@@ -47,12 +49,11 @@ std::vector<xen_pfn_t> pfns_of(std::span<const Frame> frames) {
   return pfns;
 }
 
-// Not every domain with the handle: a tenant may choose the UUID of a guest, but has it neither made
-// without vCPUs nor with the flag.
+// Not every domain with the handle: a tenant may choose the UUID of a guest, but has it neither
+// made without vCPUs nor with the flag.
 bool is_this(const xc_domaininfo_t& info, const Uuid& handle) {
   return (info.flags & XEN_DOMINF_dying) == 0 && (info.flags & XEN_DOMINF_hvm_guest) == 0 &&
-         (info.flags & XEN_DOMINF_xs_domain) != 0 &&
-         info.max_vcpu_id == XEN_INVALID_MAX_VCPU_ID &&
+         (info.flags & XEN_DOMINF_xs_domain) != 0 && info.max_vcpu_id == XEN_INVALID_MAX_VCPU_ID &&
          std::equal(handle.begin(), handle.end(), std::begin(info.handle));
 }
 
@@ -182,8 +183,8 @@ class NativeHypervisor final : public Hypervisor {
 
   Result<Frame> populate_extent(DomId domain) override {
     xen_pfn_t frame = 0;
-    const int count = xc_domain_populate_physmap(control_.get(), number_of(domain), 1, kExtentOrder,
-                                                 0, &frame);
+    const int count =
+        xc_domain_populate_physmap(control_.get(), number_of(domain), 1, kExtentOrder, 0, &frame);
     if (count < 0) return fail_os("cannot take memory for " + name_of(domain));
     if (count == 0) return fail(Errc::kNoSpace, "Xen has no contiguous 2 MiB");
     return Frame{frame};
@@ -217,8 +218,8 @@ class NativeHypervisor final : public Hypervisor {
                               MAP_FIXED | MAP_SHARED, pfns.size(), pfns.data(),
                               errors.data()) == nullptr) {
       const int error = errno;
-      // It has unmapped the range. Another thread's mapping there would be overwritten one day: then
-      // it is better to end, the pool domain survives that.
+      // It has unmapped the range. Another thread's mapping there would be overwritten one day:
+      // then it is better to end, the pool domain survives that.
       TMEM_ASSERT(reserve(place, bytes, MAP_FIXED_NOREPLACE));
       return fail_os("cannot map memory of " + name_of(domain), error);
     }

@@ -47,8 +47,7 @@ Result<std::unique_ptr<LowMemoryEvent>> open_low_memory_event() {
     return fail_os("cannot make an event channel's descriptor non-blocking");
   if (xenevtchn_bind_virq(handle.get(), VIRQ_ENOMEM) >= 0)
     return std::make_unique<NativeLowMemoryEvent>(std::move(handle));
-  if (errno == EEXIST)
-    return fail(Errc::kConflict, "another process has Xen's low-memory event");
+  if (errno == EEXIST) return fail(Errc::kConflict, "another process has Xen's low-memory event");
   return fail_os("cannot bind Xen's low-memory event");
 }
 

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "libtmem/base/assert.h"
+#include "tmemd/memory/xen/owner_lock.h"
 
 namespace tmem::memory::xen {
 namespace {
@@ -43,11 +44,11 @@ Result<std::unique_ptr<PoolDomain>> PoolDomain::open(std::unique_ptr<Hypervisor>
   const uint64_t mappings = slot_mappings_max(options.mappings_max);
   const uint64_t slots = std::min({wanted, mappings, uint64_t{FrameTable::slots_limit()}});
   TMEM_TRY(UniqueFd lock, lock_owner(options.lock_path, options.lock_patience));
-  TMEM_TRY(Recovered recovered, recover_or_create(*hypervisor, kPoolHandle,
-                                                  static_cast<uint32_t>(slots), mappings));
+  TMEM_TRY(Recovered recovered,
+           recover_or_create(*hypervisor, kPoolHandle, static_cast<uint32_t>(slots), mappings));
   if (slots < wanted) {
-    std::string warning = "the pool is limited to " + mib(slots * kSlotBytes) + " of " +
-                          mib(wanted * kSlotBytes);
+    std::string warning =
+        "the pool is limited to " + mib(slots * kSlotBytes) + " of " + mib(wanted * kSlotBytes);
     if (slots == mappings)
       warning += ": set vm.max_map_count to " + std::to_string(wanted + kMappingsKept) +
                  " (sysctl) and restart tmemd";
@@ -115,7 +116,8 @@ Result<void> PoolDomain::check_limits() {
   TMEM_TRY(const HostMemoryInfo host, memory_.read());
   const uint64_t floor_bytes = floor_bytes_;
   const uint64_t needed_bytes = (uint64_t{acquiring_} + 1) * kSlotBytes;
-  if (host.available_bytes() >= needed_bytes && host.available_bytes() - needed_bytes >= floor_bytes)
+  if (host.available_bytes() >= needed_bytes &&
+      host.available_bytes() - needed_bytes >= floor_bytes)
     return {};
   return fail(Errc::kNoSpace, "Xen has " + mib(host.free_bytes) + " free, " +
                                   mib(host.claimed_bytes) + " of them promised, and keeps " +
@@ -236,8 +238,7 @@ Result<void> PoolDomain::destroy() {
   if (!table_) return {};
   // What is mapped is not Xen's; destroyed, it is scrubbed by Xen.
   for (uint32_t slot = 0; slot < slots_max_; ++slot) {
-    if (states_[slot] == State::kHeld)
-      TMEM_CHECK(hypervisor_->unmap(place_of(slot), kSlotBytes));
+    if (states_[slot] == State::kHeld) TMEM_CHECK(hypervisor_->unmap(place_of(slot), kSlotBytes));
     states_[slot] = State::kStranded;
   }
   table_.reset();

@@ -123,9 +123,9 @@ class PoolDomain final : public SlotProvider {
 
   mutable std::mutex mutex_;  // guards all below; not held while memory is taken or given
   std::vector<State> states_;
-  uint32_t lowest_free_ = 0;  // none below is free
-  uint32_t slots_taken_ = 0;  // not free
-  uint32_t acquiring_ = 0;    // busy, and perhaps not yet counted by Xen
+  uint32_t lowest_free_ = 0;                // none below is free
+  uint32_t slots_taken_ = 0;                // not free
+  uint32_t acquiring_ = 0;                  // busy, and perhaps not yet counted by Xen
   std::vector<std::vector<Frame>> spares_;  // of slots, could not be zeroed and given back
 };
 

@@ -55,13 +55,13 @@ class Recovery {
 
   Result<Recovered> run(uint32_t slots, uint64_t mappings_max) {
     report_.found = true;
+    TMEM_CHECK(hypervisor_.set_pages_max(domain_, pages_max(slots)));
     TMEM_TRY(FrameTable table, open_table());
     TMEM_CHECK(name_table(table));
     const uint32_t end = recorded_end(table);
     TMEM_CHECK(check_mappings(mappings_max));
     uint32_t slots_max = std::max(slots, end);
-    TMEM_TRY(AddressRange range,
-             AddressRange::reserve(size_t{slots_max} * kSlotBytes, kSlotBytes));
+    TMEM_TRY(AddressRange range, AddressRange::reserve(size_t{slots_max} * kSlotBytes, kSlotBytes));
     std::vector<uint32_t> mapped;
     for (uint32_t slot = 0; slot < end; ++slot) {
       TMEM_TRY(const bool good, adopt(table, slot, range.base() + size_t{slot} * kSlotBytes));
@@ -120,8 +120,7 @@ class Recovery {
   // Whether the slot is recorded, believable and mapped at `place`.
   Result<bool> adopt(FrameTable& table, uint32_t slot, std::byte* place) {
     const auto entry = table.read(slot);
-    if (!entry && entry.error().code != Errc::kMalformed)
-      return tl::make_unexpected(entry.error());
+    if (!entry && entry.error().code != Errc::kMalformed) return tl::make_unexpected(entry.error());
     if (!entry) return drop(table, slot, entry.error().message);
     if (!*entry) return false;
     std::vector<Frame> frames = (*entry)->frames;
