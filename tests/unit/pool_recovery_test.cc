@@ -196,6 +196,8 @@ TEST_CASE("a crash before any call loses no memory and no slot, and leaks nothin
     const auto slots = pool->enumerate();
     REQUIRE(std::ranges::find(slots, SlotId{0}) != slots.end());
     REQUIRE(holds(*pool, SlotId{0}, 0));
+    REQUIRE(pool->report().damaged_slots == 0);
+    REQUIRE(pool->report().warnings.empty());
     const bool released = step == Step::kRelease || step == Step::kReleaseFragmented;
     if (!released) REQUIRE(slots.size() >= 3);
     // All that the domain has are slots and their table: lists of fragmented slots are one page.
@@ -268,6 +270,17 @@ TEST_CASE("a damaged entry loses its slot only", "[pool][damage]") {
   CHECK(w.pages() == pages);
   CHECK(w.xen.dirty_returns == 0);
   CHECK(pool->acquire().value() == SlotId{1});
+}
+
+TEST_CASE("slots are not confused", "[pool][damage]") {
+  Filled w;
+  const uint64_t pages = w.pages();
+  std::swap(w.directory[0], w.directory[1]);
+  const auto pool = w.open();
+  CHECK(pool->report().damaged_slots == 2);
+  expect_slots(*pool, {2});
+  CHECK(w.pages() == pages);
+  CHECK(w.xen.dirty_returns == 0);
 }
 
 TEST_CASE("a damaged list loses its slot only", "[pool][damage]") {
