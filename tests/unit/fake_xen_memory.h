@@ -2,8 +2,8 @@
 // A machine's memory as Xen keeps it: frames, their owners, claims, and who has what mapped.
 //
 // As on Xen, released frames are not scrubbed, a frame is not free before nobody has it mapped, and
-// a mapping ends whole or not at all. A process (FakeHypervisor) may crash before any of its calls:
-// from then on nothing that it does has an effect.
+// a mapping ends whole or not at all. A process (FakeHypervisor) may crash before any of its calls,
+// or at the end of one that changes something: from then on nothing that it does has an effect.
 #pragma once
 #include <sys/mman.h>
 #include <unistd.h>
@@ -197,14 +197,16 @@ class FakeHypervisor final : public Hypervisor {
     return std::nullopt;
   }
   Result<DomId> create(const Uuid& handle) override {
-    const auto lock = enter("create");
+    auto lock = enter("create");
     const DomId id{++xen_.last_id_};
     xen_.domains_[id].handle = handle;
+    leave(lock, "create done");
     return id;
   }
   Result<void> destroy(DomId id) override {
-    const auto lock = enter("destroy");
+    auto lock = enter("destroy");
     xen_.destroy_locked(id);
+    leave(lock, "destroy done");
     return {};
   }
   Result<bool> is_alive(DomId id, const Uuid& handle) override {
@@ -231,13 +233,14 @@ class FakeHypervisor final : public Hypervisor {
     return xen_.domains_.at(id).root;
   }
   Result<void> set_root(DomId id, Frame root) override {
-    const auto lock = enter("set_root");
+    auto lock = enter("set_root");
     xen_.domains_.at(id).root = root;
+    leave(lock, "set_root done");
     return {};
   }
 
   Result<Frame> populate_extent(DomId id) override {
-    const auto lock = enter("populate_extent");
+    auto lock = enter("populate_extent");
     if (xen_.domains_.at(id).dying) return fail(Errc::kOs, "it is dying");
     constexpr size_t kExtent = FakeXen::kExtentFrames;
     if (xen_.owned_locked(id).size() + kExtent > xen_.domains_.at(id).pages_max)
@@ -247,12 +250,13 @@ class FakeHypervisor final : public Hypervisor {
       if (!std::ranges::all_of(extent, [](const auto& f) { return f.owner == FakeXen::kNobody; }))
         continue;
       for (auto& frame : extent) frame.owner = id;
+      leave(lock, "populate_extent done");
       return Frame{first};
     }
     return fail(Errc::kNoSpace, "no extent");
   }
   Result<size_t> populate_pages(DomId id, std::span<Frame> frames) override {
-    const auto lock = enter("populate_pages");
+    auto lock = enter("populate_pages");
     if (xen_.domains_.at(id).dying) return fail(Errc::kOs, "it is dying");
     size_t count = 0;
     const uint64_t pages_max = xen_.domains_.at(id).pages_max;
@@ -264,16 +268,18 @@ class FakeHypervisor final : public Hypervisor {
       frames[count++] = Frame{i};
       ++owned;
     }
+    leave(lock, "populate_pages done");
     return count;
   }
   Result<void> release(DomId id, std::span<const Frame> frames) override {
-    const auto lock = enter("release");
+    auto lock = enter("release");
     for (const Frame frame : frames) {
       auto& state = xen_.state(frame);
       if (state.owner != id || state.released) return fail(Errc::kOs, "not the domain's");
       state.released = true;
       if (state.mapped == 0) xen_.end_locked(frame);
     }
+    leave(lock, "release done");
     return {};
   }
 
@@ -325,6 +331,12 @@ class FakeHypervisor final : public Hypervisor {
     if (!crashed_ && xen_.on_call) crashed_ = !xen_.on_call(call);
     if (crashed_) throw Crash{};
     return std::unique_lock(xen_.mutex_);
+  }
+  // What a call has changed may be the last that the process does.
+  void leave(std::unique_lock<std::mutex>& lock, const char* call) {
+    lock.unlock();
+    if (xen_.on_call) crashed_ = !xen_.on_call(call);
+    if (crashed_) throw Crash{};
   }
 
   FakeXen& xen_;

@@ -191,7 +191,7 @@ TEST_CASE("a crash before any call loses no memory and no slot, and leaks nothin
     if (orphans) w.xen.give(w.domain, 100);
     crashed = crash_in(w, step, n);
     INFO("step " << static_cast<int>(step) << ", call " << n);
-    if (step == Step::kDestroy && !crashed) continue;
+    if (w.xen.domains() == 0) continue;  // destroyed
     const auto pool = w.open();
     const auto slots = pool->enumerate();
     REQUIRE(std::ranges::find(slots, SlotId{0}) != slots.end());
