@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "tmemd/guest_log.h"
-#include "tmemd/memory/memfd.h"
 #include "tmemd/transport/xen/native.h"
 #include "tmemd/transport_stats.h"
 
@@ -29,6 +28,8 @@ uint64_t persistent_pages(const store::Store& store) {
 Daemon::~Daemon() {
   // Its hooks call into the rest.
   if (control_ != nullptr) control_->stop();
+  // It works on the store.
+  if (memory_ != nullptr) memory_->stop_keeping();
 }
 
 Result<std::unique_ptr<Daemon>> Daemon::start(const control::Config& config, const Clock& clock,
@@ -45,30 +46,44 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const control::Config& config, con
                                               std::unique_ptr<Daemon> daemon) {
   daemon->stop_event_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!daemon->stop_event_) return fail_os("cannot create an eventfd");
+  TMEM_CHECK(daemon->open_memory(config));
   TMEM_CHECK(daemon->open_store(config, clock));
   TMEM_CHECK(daemon->open_transport(config, clock));
   TMEM_CHECK(daemon->open_control(config, clock));
   return daemon;
 }
 
+Result<void> Daemon::open_memory(const control::Config& config) {
+  const auto log = [this](const std::string& line) { log_(LogKind::kInfo, line); };
+  TMEM_TRY(memory_, PoolMemory::open(config, /*may_use_xen=*/stepped_ == nullptr, log));
+  return {};
+}
+
 Result<void> Daemon::open_store(const control::Config& config, const Clock& clock) {
-  memory::MemfdOptions memory_options;
-  memory_options.bytes_max = config.store.budget_bytes;
-  memory_options.populate = config.populate;
-  TMEM_TRY(provider_, memory::create_memfd_provider(memory_options));
   uint64_t seed = config.seed;
   if (seed == 0 && getrandom(&seed, sizeof(seed), 0) != static_cast<ssize_t>(sizeof(seed)))
     return fail_os("cannot get random bytes");
   store::Options options = config.store;
+  options.budget_bytes = memory_->budget_bytes();
   if (config.seed == 0 && getrandom(&options.epoch, sizeof(options.epoch), 0) !=
                               static_cast<ssize_t>(sizeof(options.epoch)))
     return fail_os("cannot get random bytes for the store's epoch");
-  TMEM_TRY(store_, store::Store::create(options, *provider_, clock, seed));
+  TMEM_TRY(store_, store::Store::create(options, memory_->slots(), clock, seed));
   for (const store::SharedGrant& grant : config.shared_grants)
     store_->authorise_shared(grant, true);
   if (stepped_ != nullptr) return {};
   TMEM_TRY(maintenance_, transport::Maintenance::start(*store_));
+  TMEM_CHECK(memory_->keep(*store_, clock, [this] { end_for_lost_memory(); }));
   return {};
+}
+
+void Daemon::end_for_lost_memory() {
+  log_(LogKind::kWarning,
+       "somebody destroyed the pool domain: all pages are lost. Guests get I/O errors for "
+       "persistent "
+       "ones; tmemd goes on with new memory");
+  memory_lost_.store(true);
+  (void)eventfd_write(stop_event_.get(), 1);
 }
 
 Result<void> Daemon::open_transport(const control::Config& config, const Clock& clock) {
@@ -158,6 +173,11 @@ control::Hooks Daemon::hooks() {
     return fail(Errc::kConflict,
                 "this client is no Xen guest: only those are asked to take their pages back");
   };
+  hooks.memory = [this] { return memory_->describe(*store_); };
+  hooks.make_room = [this](uint64_t bytes, uint64_t hold_ms) {
+    return memory_->make_room(bytes, hold_ms);
+  };
+  hooks.cancel_room = [this] { memory_->cancel_room(); };
   hooks.log = [this](const std::string& line) { log_(LogKind::kInfo, line); };
   return hooks;
 }

@@ -16,7 +16,7 @@
 #include "libtmem/base/unique_fd.h"
 #include "tmemd/control/config.h"
 #include "tmemd/control/server.h"
-#include "tmemd/memory/slot_provider.h"
+#include "tmemd/pool_memory.h"
 #include "tmemd/store/store.h"
 #include "tmemd/transport/loopback/server.h"
 #include "tmemd/transport/maintenance.h"
@@ -47,9 +47,13 @@ class Daemon {
   // The same, and from then on clients cannot put new pages, so that none is lost; on an error they
   // can go on.
   Result<void> begin_stop();
-  // Readable once somebody asked over the control socket that the daemon ends.
+  // Readable once somebody asked over the control socket that the daemon ends, or its memory is
+  // lost.
   int stop_event() const { return stop_event_.get(); }
   bool stop_requested() const { return stop_requested_.load(); }
+  // Somebody destroyed the pool domain: all pages are lost. Another daemon has to take over, which
+  // guests see as any other end of this one.
+  bool memory_lost() const { return memory_lost_.load(); }
 
   store::Store& store() { return *store_; }
   transport::LoopbackServer& loopback() { return *loopback_; }
@@ -64,7 +68,9 @@ class Daemon {
   void step_clock(uint64_t milliseconds);
   Result<void> disconnect_client(uint32_t number);
   void kick_maintenance();
+  Result<void> open_memory(const control::Config& config);
   Result<void> open_store(const control::Config& config, const Clock& clock);
+  void end_for_lost_memory();
   Result<void> open_transport(const control::Config& config, const Clock& clock);
   Result<void> open_loopback(const control::Config& config, const Clock& clock,
                              const std::shared_ptr<GuestLog>& log);
@@ -77,7 +83,8 @@ class Daemon {
   ManualClock* const stepped_;  // null where time runs by itself
   UniqueFd stop_event_;
   std::atomic<bool> stop_requested_{false};
-  std::unique_ptr<memory::SlotProvider> provider_;
+  std::atomic<bool> memory_lost_{false};
+  std::unique_ptr<PoolMemory> memory_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<transport::Maintenance> maintenance_;  // null with stepped_
   std::unique_ptr<transport::Workers> workers_;

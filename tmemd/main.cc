@@ -81,6 +81,7 @@ Result<control::Config> read_config(const CommandLine& line) {
       return fail(Errc::kMalformed, "--memory: the configured guarantees and the reserve need " +
                                         format_size(needed_bytes));
     config->store.budget_bytes = *bytes;
+    config->pool.has_size = true;
   }
   return config;
 }
@@ -133,19 +134,44 @@ bool signal_stops(int number, Daemon& daemon, spdlog::logger& log) {
   return allowed.has_value();
 }
 
-void wait_for_the_end(int signals, Daemon& daemon, spdlog::logger& log) {
+enum class End { kStop, kMemoryLost };
+
+End wait_for_the_end(int signals, Daemon& daemon, spdlog::logger& log) {
   while (true) {
     std::array<pollfd, 2> fds = {{{signals, POLLIN, 0}, {daemon.stop_event(), POLLIN, 0}}};
     if (poll(fds.data(), fds.size(), -1) < 0) continue;
+    if (daemon.memory_lost()) return End::kMemoryLost;
     if (daemon.stop_requested()) {
       log.info("stopping: asked over the control socket");
-      return;
+      return End::kStop;
     }
     signalfd_siginfo info{};
     if (read(signals, &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info)) &&
         signal_stops(static_cast<int>(info.ssi_signo), daemon, log))
-      return;
+      return End::kStop;
   }
+}
+
+// A daemon's life. An exit status when the program ends with it.
+std::optional<int> serve_once(const control::Config& config, int signals, spdlog::logger& logger,
+                              const LogSink& log) {
+  const SteadyClock clock;
+  ManualClock manual_clock;
+  auto daemon = config.manual_clock ? Daemon::start_stepped(config, manual_clock, log)
+                                    : Daemon::start(config, clock, log);
+  if (!daemon) {
+    logger.error("cannot start: {}", daemon.error().message);
+    return kExitFailed;
+  }
+  logger.info("tmemd {} serves {} MiB on {}, control socket {}", TMEM_VERSION,
+              (*daemon)->store().stats().budget_bytes / kMiB, config.loopback.socket_path,
+              config.control.socket_path);
+  const std::string status = "READY=1\nSTATUS=serving, " + (*daemon)->status_line();
+  (void)sd_notify(0, status.c_str());
+  if (wait_for_the_end(signals, **daemon, logger) == End::kMemoryLost) return std::nullopt;
+  logger.info("stopping: {}", (*daemon)->status_line());
+  (void)sd_notify(0, "STOPPING=1");
+  return kExitOk;
 }
 
 int serve(const control::Config& config) {
@@ -156,27 +182,11 @@ int serve(const control::Config& config) {
     logger->error("{}", signals.error().message);
     return kExitFailed;
   }
-  const SteadyClock clock;
-  ManualClock manual_clock;
   const LogSink log = [logger](LogKind kind, const std::string& line) {
     logger->log(kind == LogKind::kWarning ? spdlog::level::warn : spdlog::level::info, line);
   };
-  auto daemon = config.manual_clock ? Daemon::start_stepped(config, manual_clock, log)
-                                    : Daemon::start(config, clock, log);
-  if (!daemon) {
-    logger->error("cannot start: {}", daemon.error().message);
-    return kExitFailed;
-  }
-  logger->info("tmemd {} serves {} MiB on {}, control socket {}", TMEM_VERSION,
-               config.store.budget_bytes / kMiB, config.loopback.socket_path,
-               config.control.socket_path);
-  const std::string status = "READY=1\nSTATUS=serving, " + (*daemon)->status_line();
-  (void)sd_notify(0, status.c_str());
-  wait_for_the_end(signals->get(), **daemon, *logger);
-  logger->info("stopping: {}", (*daemon)->status_line());
-  (void)sd_notify(0, "STOPPING=1");
-  daemon->reset();
-  return kExitOk;
+  while (true)
+    if (const auto status = serve_once(config, signals->get(), *logger, log)) return *status;
 }
 
 int run(int argc, char** argv) {

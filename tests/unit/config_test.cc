@@ -20,6 +20,8 @@ constexpr const char* kFull = R"(
 [pool]
 memory = "1G"
 populate = true
+provider = "pool-domain"
+head_room = "12%"
 [store]
 lz4_after = "500ms"
 zstd_after = 90
@@ -78,6 +80,9 @@ struct BadFile {
 TEST_CASE("an empty file gives the defaults") {
   const Config config = parse_config("", "t.toml").value();
   CHECK(config.store.budget_bytes == 256 * kMiB);
+  CHECK_FALSE(config.pool.has_size);
+  CHECK(config.pool.provider == control::PoolConfig::Provider::kAuto);
+  CHECK(config.pool.head_room.kind == fallow::HeadRoom::Kind::kAuto);
   CHECK(config.loopback.socket_path == "/run/tmemd/loopback.sock");
   CHECK(config.control.mode == 0660);
   CHECK(config.workers == 0);
@@ -93,7 +98,11 @@ TEST_CASE("every key is read") {
   REQUIRE(parsed);
   const Config& config = *parsed;
   CHECK(config.store.budget_bytes == kGiB);
-  CHECK(config.populate);
+  CHECK(config.pool.has_size);
+  CHECK(config.pool.populate);
+  CHECK(config.pool.provider == control::PoolConfig::Provider::kPoolDomain);
+  CHECK(config.pool.head_room.kind == fallow::HeadRoom::Kind::kPercent);
+  CHECK(config.pool.head_room.value == 12);
   CHECK(config.store.lz4_after_ms == 500);
   CHECK(config.store.zstd_after_ms == 90'000);
   CHECK(config.store.nursery_percent == 25);
@@ -159,7 +168,7 @@ TEST_CASE("a client's settings: rule by uuid, else by name, over the defaults") 
 
 TEST_CASE("each mistake is refused with file, line, key and advice") {
   const BadFile file = GENERATE(
-      BadFile{"[pool]\nmemroy = 1", "t.toml:2: pool.memroy: unknown key", "known here are memory"},
+      BadFile{"[pool]\nmemroy = 1", "t.toml:2: pool.memroy: unknown key", "known here are provider, memory"},
       BadFile{"[poool]", "t.toml:1: poool: unknown key", "pool, store, loopback"},
       BadFile{"x = 1", "t.toml:1: x: unknown key", "pool"},
       BadFile{"pool = 1", "t.toml:1: pool: not a section", "[pool]"},
@@ -170,6 +179,11 @@ TEST_CASE("each mistake is refused with file, line, key and advice") {
       BadFile{"[pool]\nmemory = \"1M\"", "t.toml:2: pool.memory: out of range", "from 4M"},
       BadFile{"[pool]\nmemory = 99999999", "t.toml:2: pool.memory: out of range", "64T"},
       BadFile{"[pool]\n\npopulate = 1", "t.toml:3: pool.populate: not a boolean", "true or false"},
+      BadFile{"[pool]\nprovider = \"disk\"", "t.toml:2: pool.provider: unknown word", "memfd"},
+      BadFile{"[pool]\nhead_room = \"51%\"", "t.toml:2: pool.head_room: not a part", "50%"},
+      BadFile{"[pool]\nhead_room = \"-1%\"", "t.toml:2: pool.head_room: not a part", "auto"},
+      BadFile{"[pool]\nhead_room = \"%\"", "t.toml:2: pool.head_room: not a part", "auto"},
+      BadFile{"[pool]\nhead_room = \"much\"", "t.toml:2: pool.head_room: not a size", "512M"},
       BadFile{"[store]\nlz4_after = \"2 s\"", "t.toml:2: store.lz4_after: not a duration", "500ms"},
       BadFile{"[store]\nzstd_after = \"999999h\"", "t.toml:2: store.zstd_after: ", "duration"},
       BadFile{"[store]\nzstd_after = 1", "t.toml:2: store.zstd_after: zstd_after is shorter",

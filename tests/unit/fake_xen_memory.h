@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <array>
 #include <cstring>
 #include <functional>
@@ -109,7 +110,7 @@ class FakeXen final : public HostMemory {
     destroy_locked(id);
   }
 
-  uint64_t claimed_bytes = 0;
+  std::atomic<uint64_t> claimed_bytes{0};
   uint64_t dirty_returns = 0;  // frames that became free with anything but zeroes in them
   uint64_t partial_unmaps = 0;
   // Before each call of a process: false when the process ends there.

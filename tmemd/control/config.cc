@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <charconv>
 #include <set>
 
 #include "tmem/abi.h"
@@ -18,6 +19,11 @@ constexpr size_t kFileBytesMax = 1024 * 1024;
 constexpr size_t kRulesMax = 4096;
 constexpr size_t kSocketPathBytesMax = 107;
 constexpr size_t kNameBytesMax = 63;
+
+constexpr std::pair<std::string_view, PoolConfig::Provider> kProviderWords[] = {
+    {"auto", PoolConfig::Provider::kAuto},
+    {"memfd", PoolConfig::Provider::kMemfd},
+    {"pool-domain", PoolConfig::Provider::kPoolDomain}};
 
 constexpr std::pair<std::string_view, LogLevel> kLogWords[] = {{"trace", LogLevel::kTrace},
                                                                {"debug", LogLevel::kDebug},
@@ -143,11 +149,39 @@ void read_xen(Section& section, XenConfig& xen) {
   section.finish();
 }
 
+// head_room = "auto", "10%" or a size.
+void read_head_room(Section& section, fallow::HeadRoom& out) {
+  using Kind = fallow::HeadRoom::Kind;
+  const toml::node* const node = section.take("head_room");
+  if (node == nullptr) return;
+  const auto* const word = node->as_string();
+  const std::string text = word != nullptr ? word->get() : "";
+  if (text == "auto") return;
+  if (!text.ends_with('%')) {
+    out.kind = Kind::kBytes;
+    section.size("head_room", out.value, 0, kMemoryMaxBytes);
+    return;
+  }
+  out.kind = Kind::kPercent;
+  const char* const end = text.data() + text.size() - 1;
+  const auto [stop, error] = std::from_chars(text.data(), end, out.value);
+  if (error != std::errc{} || stop != end || out.value > 50)
+    section.refuse("head_room", "not a part of the host's memory",
+                   "write \"auto\", \"0%\" to \"50%\", or a size such as \"2G\"");
+}
+
+void read_pool(Section& section, Config& config) {
+  section.choice("provider", config.pool.provider, kProviderWords);
+  section.size("memory", config.store.budget_bytes, kMemoryMinBytes, kMemoryMaxBytes);
+  config.pool.has_size = section.has("memory");
+  section.boolean("populate", config.pool.populate);
+  read_head_room(section, config.pool.head_room);
+  section.finish();
+}
+
 void read_plain_sections(Section& root, Config& config, Problem& problem) {
   Section pool(table_of(root, "pool", problem), "pool", problem);
-  pool.size("memory", config.store.budget_bytes, kMemoryMinBytes, kMemoryMaxBytes);
-  pool.boolean("populate", config.populate);
-  pool.finish();
+  read_pool(pool, config);
 
   constexpr uint64_t kDayMs = uint64_t{24} * 3600 * 1000;
   Section store(table_of(root, "store", problem), "store", problem);
@@ -243,8 +277,10 @@ void read_shared_pools(Section& root, Config& config, Problem& problem) {
   }
 }
 
-// The sum of the guarantees must be funded by memory that eviction is never asked for.
+// The sum of the guarantees must be funded by memory that eviction is never asked for. How much a
+// pool domain without a size has is known only when a client comes.
 void check_guarantees(const toml::table& root, const Config& config, Problem& problem) {
+  if (config.pool.provider == PoolConfig::Provider::kPoolDomain && !config.pool.has_size) return;
   const uint64_t memory_bytes = config.store.budget_bytes;
   const uint64_t reserve = reserve_bytes(memory_bytes);
   const std::string given = format_size(memory_bytes) + " of pool.memory";

@@ -11,12 +11,23 @@
 
 #include "libtmem/base/result.h"
 #include "libtmem/base/units.h"
+#include "tmemd/fallow/head_room.h"
 #include "tmemd/store/store.h"
 #include "tmemd/store/types.h"
 
 namespace tmem::control {
 
 inline constexpr const char* kDefaultConfigPath = "/etc/tmemd/tmemd.toml";
+
+// [pool], but for its size: where the memory comes from, and what of the host's it leaves free.
+struct PoolConfig {
+  // kAuto: the pool domain in Xen's domain 0, where that is a PV domain; else the memfd.
+  enum class Provider { kAuto, kMemfd, kPoolDomain };
+  Provider provider = Provider::kAuto;
+  bool has_size = false;  // `memory` was written; without it a pool domain takes what is free
+  bool populate = false;  // memfd: commit a slot's memory when it is first needed
+  fallow::HeadRoom head_room;
+};
 
 struct LoopbackConfig {
   std::string socket_path = "/run/tmemd/loopback.sock";
@@ -60,7 +71,7 @@ struct ClientRule {
 struct Config {
   // [pool] and [store]; store.budget_bytes is [pool] memory.
   store::Options store;
-  bool populate = false;  // commit the pool's memory at start
+  PoolConfig pool;
   LoopbackConfig loopback;
   XenConfig xen;
   ControlConfig control;

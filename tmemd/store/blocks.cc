@@ -50,6 +50,10 @@ BlockAllocator::BlockAllocator(memory::SlotProvider& provider, uint64_t budget_b
   for (auto& of_class : has_run_)
     for (SlotBits& bits : of_class) bits.resize(words);
   empty_.resize(words);
+  for (const memory::SlotId slot : provider.enumerate()) {
+    ++held_slots_;
+    add_slot(static_cast<uint32_t>(slot), /*committed=*/true);
+  }
 }
 
 uint64_t BlockAllocator::reserve_bytes(uint64_t budget) {

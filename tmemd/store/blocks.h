@@ -35,6 +35,7 @@ enum class Purpose { kNormal, kReserve };
 
 class BlockAllocator {
  public:
+  // Slots that a predecessor left are used; what is in them does not count.
   BlockAllocator(memory::SlotProvider& provider, uint64_t budget_bytes);
   BlockAllocator(const BlockAllocator&) = delete;
   BlockAllocator& operator=(const BlockAllocator&) = delete;

@@ -218,6 +218,11 @@ std::vector<SlotId> PoolDomain::enumerate() const {
   return slots;
 }
 
+uint64_t PoolDomain::held_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return uint64_t{slots_taken_} * kSlotBytes;
+}
+
 uint64_t PoolDomain::resident_bytes() const {
   return hypervisor_->owned_pages(domain_).value_or(0) * kPageBytes;
 }

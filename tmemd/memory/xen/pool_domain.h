@@ -68,6 +68,8 @@ class PoolDomain final : public SlotProvider {
   std::vector<SlotId> enumerate() const override;
   // As Xen counts them: slots and frame table.
   uint64_t resident_bytes() const override;
+  // Slots that are not free, those included that are being taken or given back.
+  uint64_t held_bytes() const;
 
   void set_floor_bytes(uint64_t bytes) { floor_bytes_ = bytes; }
   uint64_t floor_bytes() const { return floor_bytes_; }

@@ -30,7 +30,9 @@ class NativeDomains final : public Domains {
     for (uint32_t first = 1; first < kDomainsEnd;) {
       const int count = xc_domain_getinfolist(handle_.get(), first, infos.size(), infos.data());
       if (count < 0) return fail_os("cannot list Xen's domains");
-      for (int i = 0; i < count; ++i) domains.push_back(to_domain(infos[static_cast<size_t>(i)]));
+      for (int i = 0; i < count; ++i)
+        if (is_guest(infos[static_cast<size_t>(i)]))
+          domains.push_back(to_domain(infos[static_cast<size_t>(i)]));
       if (static_cast<unsigned>(count) < infos.size()) break;
       first = uint32_t{infos.back().domain} + 1;
     }
@@ -38,6 +40,10 @@ class NativeDomains final : public Domains {
   }
 
  private:
+  // Others serve the host: xenstore's domain has this flag, and the pool domain.
+  static bool is_guest(const xc_domaininfo_t& info) {
+    return (info.flags & XEN_DOMINF_xs_domain) == 0;
+  }
   static Domain to_domain(const xc_domaininfo_t& info) {
     Domain domain;
     domain.id = DomId{info.domain};

@@ -105,7 +105,7 @@ struct Domain {
 class Domains {
  public:
   virtual ~Domains() = default;
-  // All but domain 0, as Xen says.
+  // All guests, as Xen says.
   virtual Result<std::vector<Domain>> list() = 0;
 };
 

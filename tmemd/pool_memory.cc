@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tmemd/pool_memory.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "tmemd/memory/memfd.h"
+#include "tmemd/transport/xen/native.h"
+
+namespace tmem {
+namespace {
+
+using nlohmann::json;
+using Provider = control::PoolConfig::Provider;
+
+// Where the administrator's toolstack keeps the guests' configurations.
+const std::vector<std::string>& guest_directories() {
+  static const std::vector<std::string> directories = {"/etc/xen", "/etc/xen/auto"};
+  return directories;
+}
+
+std::string mib(uint64_t bytes) {
+  return std::to_string(bytes / kMiB) + " MiB";
+}
+
+// Empty: a pool domain makes sense here. Else why not.
+std::string why_no_domain() {
+  if (access("/dev/xen/privcmd", R_OK | W_OK) != 0) return "this is not Xen's domain 0";
+  std::string type;
+  std::ifstream("/sys/hypervisor/guest_type") >> type;
+  // Measured: mapping Xen's memory costs a PVH domain 0 sixty times as much.
+  if (type != "PV") return "domain 0 is not a PV domain, so a pool domain would be slow";
+  return "";
+}
+
+json rate(uint64_t bytes, uint64_t ns) {
+  if (ns == 0) return nullptr;
+  return static_cast<uint64_t>(static_cast<double>(bytes) * 1e9 / static_cast<double>(ns));
+}
+
+const char* to_string(fallow::WishState state) {
+  switch (state) {
+    case fallow::WishState::kMaking:
+      return "making";
+    case fallow::WishState::kReady:
+      return "ready";
+    case fallow::WishState::kImpossible:
+      break;
+  }
+  return "impossible";
+}
+
+}  // namespace
+
+PoolMemory::PoolMemory(const control::Config& config, Log log)
+    : config_(config.pool),
+      size_bytes_(config.store.budget_bytes),
+      populates_(config.pool.populate),
+      log_(std::move(log)) {}
+
+Result<std::unique_ptr<PoolMemory>> PoolMemory::open(const control::Config& config,
+                                                     bool may_use_xen, const Log& log) {
+  std::unique_ptr<PoolMemory> memory(new PoolMemory(config, log));
+  const bool no_xen = !may_use_xen || config.xen.enabled == control::XenConfig::Enabled::kNo;
+  if (config.pool.provider == Provider::kPoolDomain) {
+    TMEM_CHECK(memory->open_domain());
+    return memory;
+  }
+  if (config.pool.provider == Provider::kAuto && !no_xen) {
+    std::string obstacle = why_no_domain();
+    if (obstacle.empty()) {
+      const auto opened = memory->open_domain();
+      if (opened) return memory;
+      obstacle = opened.error().message;
+      // What it got so far goes.
+      memory.reset(new PoolMemory(config, log));
+    }
+    log("the pool is part of tmemd's own memory: " + obstacle);
+  }
+  TMEM_CHECK(memory->open_memfd());
+  return memory;
+}
+
+PoolMemory::~PoolMemory() {
+  keeper_.reset();
+  if (domain_ == nullptr) return;
+  // Whoever destroyed the domain removed its nodes, and its number may be another's.
+  const bool has_nodes = nodes_ && !domain_->lost();
+  const auto destroyed = domain_->destroy();
+  if (!destroyed)
+    log_("the pool domain stays: " + destroyed.error().message);
+  else if (has_nodes)
+    nodes_->remove();
+}
+
+memory::SlotProvider& PoolMemory::slots() {
+  return domain_ != nullptr ? *domain_ : *memfd_;
+}
+
+Result<void> PoolMemory::open_memfd() {
+  budget_bytes_ = size_bytes_;
+  TMEM_TRY(memfd_, memory::create_memfd_provider({size_bytes_, populates_}));
+  return {};
+}
+
+Result<void> PoolMemory::open_domain() {
+  TMEM_TRY(host_, memory::xen::open_host_memory());
+  TMEM_TRY(const memory::xen::HostMemoryInfo host, host_->read());
+  memory::xen::PoolDomainOptions options;
+  options.bytes_max = config_.has_size ? std::min(size_bytes_, host.total_bytes) : host.total_bytes;
+  TMEM_TRY(auto hypervisor, memory::xen::open_hypervisor());
+  TMEM_TRY(domain_, memory::xen::PoolDomain::open(std::move(hypervisor), *host_, options));
+  budget_bytes_ = uint64_t{domain_->slots_max()} * memory::kSlotBytes;
+  auto low_memory = memory::xen::open_low_memory_event();
+  if (low_memory)
+    low_memory_ = *std::move(low_memory);
+  else
+    log_("Xen's free memory is looked at twice a second only: " + low_memory.error().message);
+  TMEM_CHECK(publish());
+  const memory::xen::RecoveryReport& found = domain_->report();
+  for (const std::string& warning : found.warnings) log_(warning);
+  log_("the pool lives in domain " + std::to_string(static_cast<unsigned>(domain_->domain())) +
+       (found.found ? "; a predecessor left " + mib(domain_->held_bytes()) +
+                          " there, whose pages are lost"
+                    : ""));
+  return {};
+}
+
+Result<void> PoolMemory::publish() {
+  TMEM_TRY(auto xenstore, transport::xen::open_xenstore());
+  TMEM_TRY(nodes_, PoolNodes::publish(std::move(xenstore), domain_->domain()));
+  return {};
+}
+
+void PoolMemory::answer_toolstack() {
+  for (const std::string& request : nodes_->handle_events())
+    log_("the pool domain is asked to " + request + ": it ends with tmemd ('tmem shutdown')");
+}
+
+Result<void> PoolMemory::keep(store::Store& store, const Clock& clock,
+                              std::function<void()> on_lost) {
+  if (domain_ == nullptr) return {};
+  fallow::KeeperOptions options;
+  options.head_room = config_.head_room;
+  options.guest_directories = guest_directories();
+  options.watched.push_back({nodes_->fd(), [this] { answer_toolstack(); }});
+  if (low_memory_ != nullptr)
+    options.watched.push_back({low_memory_->fd(), [this] { low_memory_->acknowledge(); }});
+  options.log = log_;
+  options.on_lost = std::move(on_lost);
+  TMEM_TRY(keeper_, fallow::Keeper::start(std::move(options), {store, *domain_, *host_, clock}));
+  return {};
+}
+
+Result<void> PoolMemory::make_room(uint64_t bytes, uint64_t hold_ms) {
+  if (keeper_ == nullptr)
+    return fail(Errc::kConflict,
+                "the pool is part of tmemd's own memory, which no guest can have: see [pool] "
+                "provider in docs/configuration.md");
+  return keeper_->make_room(bytes, hold_ms);
+}
+
+void PoolMemory::cancel_room() {
+  if (keeper_ != nullptr) keeper_->cancel_room();
+}
+
+json PoolMemory::describe(const store::Store& store) const {
+  const store::StoreStats stats = store.stats();
+  if (keeper_ == nullptr)
+    return {{"provider", "memfd"},
+            {"held_bytes", stats.held_bytes},
+            {"limit_bytes", stats.budget_bytes},
+            {"freeable_bytes", stats.freeable_bytes},
+            {"host", nullptr},
+            {"head_room_bytes", nullptr},
+            {"take_bytes_per_s", nullptr},
+            {"give_back_bytes_per_s", nullptr},
+            {"room", nullptr},
+            {"pool_domain", nullptr}};
+  const fallow::KeeperState state = keeper_->state();
+  const memory::xen::PoolDomainTimes times = domain_->times();
+  // Of this moment, as the answers of other programs.
+  const auto host = host_->read();
+  json result = {{"provider", "pool-domain"},
+                 {"held_bytes", domain_->held_bytes()},
+                 {"limit_bytes", state.plan.pool_bytes_max},
+                 {"freeable_bytes", stats.freeable_bytes},
+                 {"host", nullptr},
+                 {"head_room_bytes", state.head_room_bytes},
+                 {"take_bytes_per_s", rate(times.taken_bytes, times.take_ns)},
+                 {"give_back_bytes_per_s", rate(times.given_bytes, times.give_ns)},
+                 {"room", nullptr},
+                 {"pool_domain", static_cast<unsigned>(domain_->domain())}};
+  if (host)
+    result["host"] = {{"total_bytes", host->total_bytes},
+                      {"free_bytes", host->free_bytes},
+                      {"claimed_bytes", host->claimed_bytes}};
+  if (state.wish)
+    result["room"] = {{"wanted_bytes", state.wish->bytes},
+                      {"state", to_string(state.wish->state)},
+                      {"hold_ms", state.wish->hold_ms}};
+  return result;
+}
+
+}  // namespace tmem
