@@ -9,6 +9,7 @@ from .common import BED, CACHE, ROOT, BedError, run
 from .packages import kernel_headers, kernel_version
 
 DOM0_PROGRAMS = ("tmemd", "tmem")
+DOM0_TESTS = {"xenmem": "xenmem", "wrong_xen": "wrong_xen.so"}  # target: file
 KMOD = ROOT / "guest-kmod"
 HOSTILE = BED / "hostile"
 
@@ -18,6 +19,7 @@ def programs(folder, prebuilt):
     folder = Path(folder).absolute()
     guest = sorted(p.stem for p in (BED / "guest").glob("*.c"))
     dom0 = [folder / "bin" / name for name in DOM0_PROGRAMS]
+    dom0 += [folder / "tests" / "xenbed" / name for name in DOM0_TESTS.values()]
     found = {name: folder / "tests" / "xenbed" / name for name in guest}
     if prebuilt:
         missing = [str(p) for p in (*dom0, *found.values()) if not p.exists()]
@@ -26,7 +28,7 @@ def programs(folder, prebuilt):
         return dom0, found
     if not (folder / "build.ninja").exists():
         run(["cmake", "--preset", "release", "-B", folder], "cmake", cwd=ROOT)
-    targets = [*DOM0_PROGRAMS, *(f"xenbed_{name}" for name in guest)]
+    targets = [*DOM0_PROGRAMS, *DOM0_TESTS, *(f"xenbed_{name}" for name in guest)]
     jobs = str(os.cpu_count() or 2)
     run(["cmake", "--build", folder, "-j", jobs, "--target", *targets], "building tmemd",
         timeout=1800)

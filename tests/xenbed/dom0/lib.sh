@@ -205,8 +205,9 @@ domains() { xl list | awk 'NR > 1 && $2 > 0 { print $2 }'; }
 no_domains() { [ -z "$(domains)" ]; }
 
 reset_host() {
-  for _id in $(domains); do xl destroy "$_id"; done
   _pid=$(pidof tmemd) && kill -KILL $_pid
+  # The pool domain too, which outlives tmemd.
+  for _id in $(domains); do xl destroy "$_id"; done
   wait_for 20 no_domains
   rm -rf /run/tmemd /run/*.cfg /var/log/xen/guest-* /var/log/tmemd.log /etc/tmemd
   mkdir -p /run/tmemd

@@ -6,9 +6,10 @@
 //
 // Pages 1 to N (0 holds a header on swap devices), in groups of D: all of a group are submitted by
 // one call, and waited for. Prints key=value: pages, wrong, group_ns (median of the groups),
-// page_ns (that divided by D), total_ns. `read` verifies what `write` of the same seed and version
-// wrote; neither filling nor verifying is timed. `churn` writes all and reads all, in turns, each
-// time another version, until SIGTERM. Exit status: 0 intact, 1 wrong bytes.
+// page_ns (that divided by D), longest_ns (of the groups), total_ns. `read` verifies what `write`
+// of the same seed and version wrote; neither filling nor verifying is timed. `churn` writes all
+// and reads all, in turns, each time another version, until SIGTERM. Exit status: 0 intact, 1 wrong
+// bytes.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -135,7 +136,7 @@ int main(int argc, char** argv) {
   }
   qsort(times, groups, sizeof *times, ascending);
   uint64_t median = times[groups / 2];
-  printf("pages=%lu wrong=%lu group_ns=%lu page_ns=%lu total_ns=%lu\n", groups * speed.depth,
-         speed.wrong, median, median / speed.depth, total);
+  printf("pages=%lu wrong=%lu group_ns=%lu page_ns=%lu longest_ns=%lu total_ns=%lu\n",
+         groups * speed.depth, speed.wrong, median, median / speed.depth, times[groups - 1], total);
   return speed.wrong ? EXIT_WRONG : 0;
 }

@@ -5,7 +5,7 @@ from bed.swap import check_both
 SUMMARY = "swap and page cache of one guest in the pool at once, under memory pressure"
 LIMIT_S = 900
 HOST_MIB = 1280
-DOM0_MIB = 640
+DOM0_MIB = 448
 ORDER = 60
 GATE = False
 SETTINGS = {"OPERATIONS": 4000}

@@ -4,7 +4,7 @@ from bed.scenario import Disk
 SUMMARY = "a guest re-reads a file set larger than its page cache: from the pool, not from the disk"
 LIMIT_S = 900
 HOST_MIB = 1280
-DOM0_MIB = 640
+DOM0_MIB = 448
 GATE = False
 ORDER = 20
 
@@ -17,7 +17,7 @@ def disk(set_mib):
 # PASS_S: limit of one reading.
 SETTINGS = {"SET_MIB": 64, "GUEST_MIB": 128, "POOL": "192M", "PASS_S": 200}
 DISKS = (disk(64),)
-LONG = {"LIMIT_S": 7200, "HOST_MIB": 2304, "DOM0_MIB": 1400, "DISKS": (disk(500),),
+LONG = {"LIMIT_S": 7200, "HOST_MIB": 2304, "DOM0_MIB": 640, "DISKS": (disk(500),),
         "SETTINGS": {"SET_MIB": 500, "GUEST_MIB": 336, "POOL": "640M", "PASS_S": 1500}}
 
 

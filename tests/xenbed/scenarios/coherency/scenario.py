@@ -4,7 +4,7 @@ from bed.scenario import Disk
 SUMMARY = "every way to read and write files at once, with the cache on; every read checked; fsck"
 LIMIT_S = 900
 HOST_MIB = 1280
-DOM0_MIB = 640
+DOM0_MIB = 448
 GATE = False
 ORDER = 30
 # Operations of each of six processes; limit of one file system's part.

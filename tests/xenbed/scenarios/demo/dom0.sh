@@ -69,6 +69,7 @@ load off plain stop
 stage "on: tmemd starts in domain 0"
 # zstd, after a minute, would cost more on the emulated CPU than it saves here.
 tmemd_start "[pool]
+provider = \"memfd\"
 memory = \"${POOL_MIB}M\"
 [store]
 zstd = false

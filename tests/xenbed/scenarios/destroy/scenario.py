@@ -2,7 +2,7 @@
 SUMMARY = "guests destroyed while they swap: nothing of them stays, the other guest is not affected"
 LIMIT_S = 900
 HOST_MIB = 1280
-DOM0_MIB = 640
+DOM0_MIB = 448
 GATE = False
 ORDER = 40
 

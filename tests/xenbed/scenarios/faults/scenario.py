@@ -5,7 +5,7 @@ from bed.scenario import Disk
 SUMMARY = "the test of coherency has teeth: it notices a cache that is broken on purpose"
 LIMIT_S = 900
 HOST_MIB = 1280
-DOM0_MIB = 640
+DOM0_MIB = 448
 GATE = False
 KMOD = "TMEM_FAULTS=1"
 ORDER = 31

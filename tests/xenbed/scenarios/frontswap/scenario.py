@@ -4,7 +4,7 @@ from bed.scenario import Disk
 SUMMARY = "plain disk swap through frontswap: pages go to the pool; what it loses is never read from the disk"
 LIMIT_S = 900
 HOST_MIB = 1280
-DOM0_MIB = 640
+DOM0_MIB = 448
 GATE = False
 ORDER = 15
 # PAGES: stored and loaded, of both guests together. LOAD_S: limit of the load; LOSS_MIB: memory of

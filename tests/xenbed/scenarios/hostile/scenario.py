@@ -8,7 +8,7 @@ LIMIT_S = 1200
 CPUS = 3
 OWN_BOOT = True
 HOST_MIB = 1280
-DOM0_MIB = 640
+DOM0_MIB = 448
 ORDER = 60
 GATE = False
 # Those that the daemon must disconnect; those it must refuse; those that only ask for much.

@@ -5,7 +5,7 @@ from bed.swap import check_both
 SUMMARY = "swap and cache of a PVH guest"
 LIMIT_S = 1800
 HOST_MIB = 1280
-DOM0_MIB = 640
+DOM0_MIB = 448
 OWN_BOOT = True
 GATE = False
 ORDER = 90

@@ -5,7 +5,7 @@ from bed.scenario import Disk
 SUMMARY = "swap beyond a guest's cap: to its backing disk, or without one not at all; never wrong"
 LIMIT_S = 1200
 HOST_MIB = 1280
-DOM0_MIB = 640
+DOM0_MIB = 448
 ORDER = 15
 GATE = False
 SETTINGS = {"OPERATIONS": 1000, "LOAD_S": 500, "PAGES": 10000}

@@ -4,7 +4,7 @@ from bed.scenario import Disk
 SUMMARY = "tmemd is killed under a guest's traffic: lost pages are errors, never wrong; it goes on"
 LIMIT_S = 900
 HOST_MIB = 1280
-DOM0_MIB = 640
+DOM0_MIB = 448
 GATE = False
 ORDER = 50
 SET_MIB = 32

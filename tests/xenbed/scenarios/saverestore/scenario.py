@@ -3,7 +3,7 @@ from bed.scenario import Disk
 
 SUMMARY = "save and restore under swap: with evacuation nothing is lost, without it errors, never wrong"
 LIMIT_S = 1200
-HOST_MIB = 1536
+HOST_MIB = 1728
 DOM0_MIB = 900
 ORDER = 80
 GATE = False

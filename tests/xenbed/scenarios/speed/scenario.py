@@ -4,7 +4,7 @@ from statistics import median
 SUMMARY = "time, events and hypercalls of a page, beside zram in the same guest"
 LIMIT_S = 900
 HOST_MIB = 1024
-DOM0_MIB = 640
+DOM0_MIB = 448
 ORDER = 210
 GATE = False
 

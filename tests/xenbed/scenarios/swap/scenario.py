@@ -5,7 +5,7 @@ from bed.scenario import Disk
 SUMMARY = "two PV guests under memory pressure, swapping into the pool; every byte verified"
 LIMIT_S = 1200
 HOST_MIB = 1280
-DOM0_MIB = 640
+DOM0_MIB = 448
 ORDER = 10
 # PAGES: that go out and come in, of both guests together. LOAD_S: how long they are read and rewritten
 # at random at most; filling them and reading all at last are not in it.

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Pages stay as they came, so that they can be found in memory.
+config="[pool]
+provider = \"pool-domain\"
+head_room = \"${HEAD_MIB}M\"
+[defaults]
+compress = false"
+script=/bed/scenarios/fallow/guest.sh
+step() { guest_report g1 "$(guest_start g1 sh $script "$@")" 400 "$2."; }
+xen() { xenmem free | count_pairs "$1."; }
+available_mib() { tmem info --json | jq '(.memory.host.free_bytes - .memory.host.claimed_bytes) / 1048576 | floor'; }
+limited() { tmem info --json | jq -e '.memory | .held_bytes + 2097152 > .limit_bytes'; }
+pool_domain() { xl list | awk '$1 == "tmem-pool" { print $2 }'; }
+
+# scan NAME: all of Xen's free memory; tmemd stands still, or it would give back more.
+scan() {
+  kill -STOP "$(tmemd_pid)"
+  xenmem scan-free --seed 61 --pages $((SET_MIB * 256)) | count_pairs "$1."
+  kill -CONT "$(tmemd_pid)"
+}
+
+guest_create g1 pv 128 "disk=['phy:$(disk fallow-files),xvda,w']"
+# What the first connection makes Xen and dom0 keep for good is there when the pages are counted.
+tmemd_start "$config"
+guest_run g1 60 sh $script start || die "the guest cannot start"
+tmemd_stop
+no_pool() { [ -z "$(pool_domain)" ]; }
+wait_for 20 no_pool || die "the pool domain outlives an orderly stop"
+xen start
+
+tmemd_start
+connected() { guest_run g1 60 '[ $(cat /sys/kernel/tmem/state) = connected ]'; }
+wait_for 120 connected || die "the guest does not come back"
+guest_report g1 "$(guest_start g1 sh $script read $SET_MIB)" 400 fill.
+wait_for 30 limited || fail "the pool is not full"
+tmem info --json | count_json full
+tmem info
+tmem list
+xenmem scan-domain "$(pool_domain)" --seed 61 --pages $((SET_MIB * 256)) | count_pairs pool.
+
+# Ballooning dom0 by as much, in the same boot; what the pool takes and gives is in its own figures.
+job=$(guest_start g1 sh $script read_on $SET_MIB)
+
+guest_config() { # NAME MIB
+  printf 'name="%s"\ntype="pv"\nmemory=%s\nvcpus=1\nkernel="/bed/vmlinux"\nramdisk="/bed/guest.img"\n' "$1" "$2"
+  printf 'extra="console=hvc0 quiet panic=-1 rootfstype=ramfs guest=%s"\non_crash="preserve"\n' "$1"
+}
+guest_config big "$BIG_MIB" > /run/big.cfg
+guest_config small "$SMALL_MIB" > /run/small.cfg
+
+started=0
+xl create -qp /run/big.cfg && started=1 && xl destroy big
+count big.started_without_room $started
+begin=$(uptime_ms)
+tmem make-room $((BIG_MIB + 16))M --wait || fail "there is no room"
+count big.make_room_ms $(($(uptime_ms) - begin))
+started=0
+xl create -q /run/big.cfg && guest_wait big && started=1
+count big.started_after_make_room $started
+xl destroy big
+scan free_after_big
+tmem make-room --cancel
+
+# Within the head-room nobody is asked.
+wait_for 120 limited || fail "the pool does not grow again"
+started=0
+xl create -qp /run/small.cfg && started=1
+count small.started $started
+xenmem scan-domain "$(domid small)" --seed 61 --pages $((SET_MIB * 256)) | count_pairs small_guest.
+xl destroy small
+
+done=0 failed=0
+for cycle in $(seq "$CYCLES"); do
+  if xl create -qp /run/small.cfg && xl destroy small; then
+    done=$((done + 1))
+  else
+    failed=$((failed + 1))
+    tmem info
+  fi
+  # Until the head-room is there again.
+  restored() { [ "$(available_mib)" -ge "$HEAD_MIB" ]; }
+  wait_for 20 restored || fail "after cycle $cycle the head-room does not come back"
+done
+count cycles.done $done
+count cycles.failed $failed
+scan free_after_cycles
+guest_run g1 60 rm /run/read_on
+guest_report g1 "$job" 300 load.
+tmem info --json | count_json loaded
+
+# A batch of a guest while 64 MiB are given back; and, to compare, while nothing is.
+wait_for 120 limited || fail "the pool does not grow again"
+step fill_swap
+# stall NAME MIB: reads the guest's pages, and has so much given back meanwhile.
+stall() {
+  room=$(($(available_mib) + $2)) held=$(tmem info --json | jq .memory.held_bytes)
+  job=$(guest_start g1 sh $script read_swap)
+  sleep 1
+  begin=$(uptime_ms)
+  tmem make-room ${room}M --wait || fail "there is no room for $2 MiB"
+  count "$1.make_room_ms" $(($(uptime_ms) - begin))
+  guest_report g1 "$job" 100 "$1."
+  count "$1.given_bytes" $((held - $(tmem info --json | jq .memory.held_bytes)))
+  tmem make-room --cancel
+}
+stall calm 0
+stall stall 64
+xenmem balloon 64 | count_pairs balloon.
+tmem info --json | count_json rates
+
+guest_report g1 "$(guest_start g1 sh $script read $SET_MIB)" 400 after.
+guest_report g1 "$(guest_start g1 sh $script end)" 60 ''
+begin=$(uptime_ms)
+tmemd_stop
+count stop_ms $(($(uptime_ms) - begin))
+count pool_domains_at_the_end "$(xl list | grep -c tmem-pool)"
+xen end
+xenmem scan-free --seed 61 --pages $((SET_MIB * 256)) | count_pairs free_at_the_end.
