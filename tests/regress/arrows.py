@@ -38,7 +38,8 @@ RULES = {
 }
 XEN_HEADER = re.compile(r"^(xen/|xen\w*\.h$|xs\.h$|libxl)")
 # The guest's modules include the kernel's.
-XEN_PLACES = re.compile(r"^(tmemd/transport/xen/|tmemd/memory/xen/|guest-kmod/|tests/xenbed/hostile/)")
+XEN_PLACES = re.compile(
+    r"^(tmemd/(transport|memory)/xen/|guest-kmod/|tests/xenbed/(dom0|hostile)/)")
 # Where guest-kmod/Kbuild lets the compiler look.
 KBUILD = ("guest-kmod/", "guest-kmod/core/")
 KERNEL = ("guest-kmod/", "tests/kmod/")

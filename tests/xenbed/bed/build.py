@@ -9,7 +9,7 @@ from .common import BED, CACHE, ROOT, BedError, run
 from .packages import kernel_headers, kernel_version
 
 DOM0_PROGRAMS = ("tmemd", "tmem")
-DOM0_TESTS = {"xenmem": "xenmem", "wrong_xen": "wrong_xen.so"}  # target: file
+DOM0_TESTS = {"xenbed_ask": "ask", "xenmem": "xenmem", "wrong_xen": "wrong_xen.so"}  # target: file
 KMOD = ROOT / "guest-kmod"
 HOSTILE = BED / "hostile"
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // How long a block device takes for a page, past the page cache, with up to so many in flight.
 //
-//   speed write|read DEVICE --pages N [--depth D] [--seed X] [--version V]
+//   speed write|read DEVICE --pages N [--depth D] [--passes P] [--seed X] [--version V]
 //   speed churn DEVICE --pages N [--depth D] [--seed X]
 //
-// Pages 1 to N (0 holds a header on swap devices), in groups of D: all of a group are submitted by
-// one call, and waited for. Prints key=value: pages, wrong, group_ns (median of the groups),
-// page_ns (that divided by D), longest_ns (of the groups), total_ns. `read` verifies what `write`
-// of the same seed and version wrote; neither filling nor verifying is timed. `churn` writes all
-// and reads all, in turns, each time another version, until SIGTERM. Exit status: 0 intact, 1 wrong
-// bytes.
+// Pages 1 to N (0 holds a header on swap devices), P times, in groups of D: all of a group are
+// submitted by one call, and waited for. Prints key=value: pages, wrong, group_ns (median of the
+// groups), page_ns (that divided by D), longest_ns (of the groups), total_ns. `read` verifies what
+// `write` of the same seed and version wrote; neither filling nor verifying is timed. `churn`
+// writes all and reads all, in turns, each time another version, until SIGTERM. Exit status: 0
+// intact, 1 wrong bytes.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -25,7 +25,7 @@ enum { DEPTH_MAX = 256 };
 typedef struct {
   int file;
   bool write;
-  uint64_t pages, depth, seed, version;
+  uint64_t pages, depth, passes, seed, version;
   aio_context_t context;
   uint64_t* memory;
   uint64_t wrong;
@@ -98,7 +98,7 @@ static int ascending(const void* a, const void* b) {
 }
 
 int main(int argc, char** argv) {
-  Speed speed = {.depth = 1, .seed = 1, .version = 1};
+  Speed speed = {.depth = 1, .passes = 1, .seed = 1, .version = 1};
   const char* mode = argc < 3 ? "" : argv[1];
   bool churns = strcmp(mode, "churn") == 0;
   if (!churns && strcmp(mode, "write") != 0 && strcmp(mode, "read") != 0) {
@@ -108,11 +108,12 @@ int main(int argc, char** argv) {
   parse_options(argc - 3, argv + 3,
                 (Option[]){{"--pages", &speed.pages, NULL},
                            {"--depth", &speed.depth, NULL},
+                           {"--passes", &speed.passes, NULL},
                            {"--seed", &speed.seed, NULL},
                            {"--version", &speed.version, NULL},
                            {NULL, NULL, NULL}});
-  if (speed.depth < 1 || speed.depth > DEPTH_MAX || speed.pages < speed.depth) {
-    fprintf(stderr, "--depth is 1 to %d, --pages not less\n", DEPTH_MAX);
+  if (speed.depth < 1 || speed.depth > DEPTH_MAX || speed.pages < speed.depth || !speed.passes) {
+    fprintf(stderr, "--depth is 1 to %d, --pages not less, --passes at least 1\n", DEPTH_MAX);
     return EXIT_USAGE;
   }
   speed.write = churns || mode[0] == 'w';
@@ -127,11 +128,11 @@ int main(int argc, char** argv) {
     printf("pages=%lu wrong=%lu\n", moved, speed.wrong);
     return speed.wrong ? EXIT_WRONG : 0;
   }
-  uint64_t groups = speed.pages / speed.depth, total = 0;
+  uint64_t per_pass = speed.pages / speed.depth, groups = per_pass * speed.passes, total = 0;
   uint64_t* times = calloc(groups, sizeof *times);
   if (!times) die("calloc");
   for (uint64_t i = 0; i < groups; i++) {
-    times[i] = group(&speed, 1 + i * speed.depth, speed.depth);
+    times[i] = group(&speed, 1 + i % per_pass * speed.depth, speed.depth);
     total += times[i];
   }
   qsort(times, groups, sizeof *times, ascending);

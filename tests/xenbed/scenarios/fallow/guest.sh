@@ -22,7 +22,7 @@ case "$1" in
     while [ -e /run/read_on ]; do files "$2" || exit 1; done
     ;;
   fill_swap) speed write /dev/tmemswap0 --pages $PAGES --depth 64 --seed 62 ;;
-  read_swap) speed read /dev/tmemswap0 --pages $PAGES --depth 16 --seed 62 ;;
+  read_swap) speed read /dev/tmemswap0 --pages $PAGES --passes 5 --depth 16 --seed 62 ;;
   end)
     umount /mnt
     rmmod tmem_swap

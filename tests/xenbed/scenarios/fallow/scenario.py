@@ -3,6 +3,7 @@ from bed.scenario import Disk
 
 SUMMARY = "the pool takes Xen's free memory and gives it back: guests start, nobody reads another's pages"
 LIMIT_S = 1200
+CPUS = 2
 OWN_BOOT = True
 HOST_MIB = 976
 DOM0_MIB = 448
@@ -51,10 +52,12 @@ def check(result):
     yield from check_full(result)
     yield from check_guests(result)
     yield from check_secrets(result)
-    result.counts["stall"] = round(result["stall.longest_ns"] / result["stall.group_ns"], 2)
+    # In medians of the same reading; what is started in dom0 and in the guest alone delays a batch too.
+    for reading in ("calm", "stall"):
+        result.counts[reading] = round(result[f"{reading}.longest_ns"] / result[f"{reading}.group_ns"], 2)
     yield result.equal("stall.wrong", 0)
     yield result.at_least("stall.given_bytes", 64 << 20)
-    yield result.at_most("stall", 3)
+    yield result.at_most("stall", result["calm"] + 3)
     yield result.same("end.free_pages", "start.free_pages")
     yield result.equal("pool_domains_at_the_end", 0)
     yield result.equal("complaints", 0)
