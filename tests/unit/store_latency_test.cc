@@ -157,8 +157,8 @@ Stall give_back(const std::vector<Page>& pages) {
 
 }  // namespace
 
-// On two idle CPUs half of the attempts stay below 3 batches (docs/memory.md); one that is disturbed
-// does not, so that the bound is wider: a slot cleared under a lock would exceed it.
+// On two idle CPUs half of the attempts stay below 3 batches (docs/memory.md); one that is
+// disturbed does not, so that the bound is wider: a slot cleared under a lock would exceed it.
 TEST_CASE("64 MiB given back delay no put or get by many batches", "[store][latency]") {
   constexpr double kBatchesMax = 10;
   std::vector<Page> pages;
