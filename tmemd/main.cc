@@ -140,17 +140,20 @@ End wait_for_the_end(int signals, Daemon& daemon, spdlog::logger& log) {
   while (true) {
     std::array<pollfd, 2> fds = {{{signals, POLLIN, 0}, {daemon.stop_event(), POLLIN, 0}}};
     if (poll(fds.data(), fds.size(), -1) < 0) continue;
-    if (daemon.memory_lost()) return End::kMemoryLost;
     if (daemon.stop_requested()) {
       log.info("stopping: asked over the control socket");
       return End::kStop;
     }
+    if (daemon.memory_lost()) return End::kMemoryLost;
     signalfd_siginfo info{};
     if (read(signals, &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info)) &&
         signal_stops(static_cast<int>(info.ssi_signo), daemon, log))
       return End::kStop;
   }
 }
+
+// A daemon that lost its memory sooner than this does not get another: it would lose that too.
+constexpr uint64_t kLifeMsMin = 10'000;
 
 // A daemon's life. An exit status when the program ends with it.
 std::optional<int> serve_once(const control::Config& config, int signals, spdlog::logger& logger,
@@ -168,7 +171,12 @@ std::optional<int> serve_once(const control::Config& config, int signals, spdlog
               config.control.socket_path);
   const std::string status = "READY=1\nSTATUS=serving, " + (*daemon)->status_line();
   (void)sd_notify(0, status.c_str());
-  if (wait_for_the_end(signals, **daemon, logger) == End::kMemoryLost) return std::nullopt;
+  const uint64_t started_ms = clock.now_ms();
+  if (wait_for_the_end(signals, **daemon, logger) == End::kMemoryLost) {
+    if (clock.now_ms() - started_ms >= kLifeMsMin) return std::nullopt;
+    logger.error("the pool's memory was lost at once: see who destroys the domain tmem-pool");
+    return kExitFailed;
+  }
   logger.info("stopping: {}", (*daemon)->status_line());
   (void)sd_notify(0, "STOPPING=1");
   return kExitOk;

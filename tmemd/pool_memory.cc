@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "tmemd/pool_memory.h"
 
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,6 +36,20 @@ std::string why_no_domain() {
   // Measured: mapping Xen's memory costs a PVH domain 0 sixty times as much.
   if (type != "PV") return "domain 0 is not a PV domain, so a pool domain would be slow";
   return "";
+}
+
+// So much of domain 0's own memory may the page tables of a pool domain take, as a part.
+constexpr uint64_t kPageTablesShare = 8;
+
+// How much the page tables allow: they take 8 bytes a page.
+uint64_t mappable_bytes(uint64_t own_memory_bytes) {
+  return own_memory_bytes / kPageTablesShare / sizeof(uint64_t) * kPageBytes;
+}
+
+// Of this domain; 0 when the kernel does not say.
+uint64_t own_memory_bytes() {
+  struct sysinfo info {};
+  return sysinfo(&info) == 0 ? uint64_t{info.totalram} * info.mem_unit : 0;
 }
 
 json rate(uint64_t bytes, uint64_t ns) {
@@ -75,6 +90,8 @@ Result<std::unique_ptr<PoolMemory>> PoolMemory::open(const control::Config& conf
     if (obstacle.empty()) {
       const auto opened = memory->open_domain();
       if (opened) return memory;
+      // Anything else may pass, and a predecessor's memory would stay where nobody gives it back.
+      if (opened.error().code != Errc::kNotFound) return tl::make_unexpected(opened.error());
       obstacle = opened.error().message;
       // What it got so far goes.
       memory.reset(new PoolMemory(config, log));
@@ -89,11 +106,11 @@ PoolMemory::~PoolMemory() {
   keeper_.reset();
   if (domain_ == nullptr) return;
   // Whoever destroyed the domain removed its nodes, and its number may be another's.
-  const bool has_nodes = nodes_ && !domain_->lost();
+  if (domain_->lost()) return;
   const auto destroyed = domain_->destroy();
   if (!destroyed)
     log_("the pool domain stays: " + destroyed.error().message);
-  else if (has_nodes)
+  else if (nodes_)
     nodes_->remove();
 }
 
@@ -111,10 +128,11 @@ Result<void> PoolMemory::open_domain() {
   TMEM_TRY(host_, memory::xen::open_host_memory());
   TMEM_TRY(const memory::xen::HostMemoryInfo host, host_->read());
   memory::xen::PoolDomainOptions options;
-  options.bytes_max = config_.has_size ? std::min(size_bytes_, host.total_bytes) : host.total_bytes;
+  options.bytes_max = std::min(host.total_bytes, mappable_bytes(own_memory_bytes()));
+  if (config_.has_size) options.bytes_max = std::min(options.bytes_max, size_bytes_);
   TMEM_TRY(auto hypervisor, memory::xen::open_hypervisor());
   TMEM_TRY(domain_, memory::xen::PoolDomain::open(std::move(hypervisor), *host_, options));
-  budget_bytes_ = uint64_t{domain_->slots_max()} * memory::kSlotBytes;
+  budget_bytes_ = domain_->bytes_max();
   auto low_memory = memory::xen::open_low_memory_event();
   if (low_memory)
     low_memory_ = *std::move(low_memory);
@@ -124,7 +142,7 @@ Result<void> PoolMemory::open_domain() {
   const memory::xen::RecoveryReport& found = domain_->report();
   for (const std::string& warning : found.warnings) log_(warning);
   log_("the pool lives in domain " + std::to_string(static_cast<unsigned>(domain_->domain())) +
-       (found.found ? "; a predecessor left " + mib(domain_->held_bytes()) +
+       (found.found ? "; a predecessor left " + mib(uint64_t{found.slots} * memory::kSlotBytes) +
                           " there, whose pages are lost"
                     : ""));
   return {};
@@ -186,7 +204,7 @@ json PoolMemory::describe(const store::Store& store) const {
   // Of this moment, as the answers of other programs.
   const auto host = host_->read();
   json result = {{"provider", "pool-domain"},
-                 {"held_bytes", domain_->held_bytes()},
+                 {"held_bytes", stats.arena_bytes},
                  {"limit_bytes", state.plan.pool_bytes_max},
                  {"freeable_bytes", stats.freeable_bytes},
                  {"host", nullptr},

@@ -35,11 +35,12 @@ class Folder {
 
 }  // namespace
 
-TEST_CASE("head-room: bytes, percent, the largest guest, or 5 %") {
+TEST_CASE("head-room: bytes, percent, or the larger of 5 % and the largest guest") {
   using Kind = HeadRoom::Kind;
   CHECK(head_room_bytes({Kind::kBytes, 7 * kMiB}, kGiB, 0) == 7 * kMiB);
   CHECK(head_room_bytes({Kind::kPercent, 10}, 1000 * kMiB, 0) == 100 * kMiB);
   CHECK(head_room_bytes({}, 1000 * kMiB, 0) == 50 * kMiB);
+  CHECK(head_room_bytes({}, 1000 * kMiB, 20 * kMiB) == 50 * kMiB);
   CHECK(head_room_bytes({}, 1000 * kMiB, 300 * kMiB) == 300 * kMiB);
   CHECK(head_room_bytes({}, 1000 * kMiB, 900 * kMiB) == 500 * kMiB);
 }

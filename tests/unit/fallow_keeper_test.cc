@@ -17,6 +17,7 @@ using memory::kSlotBytes;
 constexpr size_t kHostSlots = 40;
 constexpr uint64_t kHeadRoomBytes = 8 * kSlotBytes;
 constexpr uint64_t kSomeHoldMs = 1'000;
+constexpr uint64_t kLongHoldMs = 3'600'000;
 
 // A host with a pool and one client; pages are noise, numbered from 0.
 class Host {
@@ -44,7 +45,7 @@ class Host {
   memory::xen::FakeXen& xen() { return world_.xen; }
   uint64_t available_bytes() const { return world_.xen.read()->available_bytes(); }
   DomId domain() const { return domain_->domain(); }
-  uint64_t held_bytes() const { return domain_->held_bytes(); }
+  uint64_t held_bytes() const { return store->stats().arena_bytes; }
 
   store::Status put(PoolId pool, uint64_t number) {
     return store->put(worker, *client, key(pool, number), store::noise(number));
@@ -120,7 +121,7 @@ TEST_CASE("keeper: room is made, kept for a while, then used again") {
   for (uint64_t i = 0; i < 1000; ++i) REQUIRE(host.put(PoolId{1}, i) == Host::kOk);
   host.fill();
   constexpr uint64_t kWanted = 20 * kSlotBytes;
-  REQUIRE(host.keeper->make_room(kWanted, kSomeHoldMs));
+  REQUIRE(host.keeper->make_room(kWanted, kLongHoldMs));
   const auto is_ready = [&] {
     const auto wish = host.keeper->state().wish;
     return wish && wish->state == WishState::kReady;
@@ -128,7 +129,10 @@ TEST_CASE("keeper: room is made, kept for a while, then used again") {
   REQUIRE(soon(is_ready));
   CHECK(host.available_bytes() >= kWanted);
   host.fill();
-  if (host.keeper->state().wish) CHECK(host.available_bytes() >= kWanted);
+  CHECK(host.available_bytes() >= kWanted);
+  // A shorter hold for what is there already: ready at once, and over soon.
+  REQUIRE(host.keeper->make_room(kWanted, kSomeHoldMs));
+  CHECK(is_ready());
   CHECK(soon([&] { return !host.keeper->state().wish; }));
   CHECK(soon([&] {
     host.fill();
@@ -140,7 +144,7 @@ TEST_CASE("keeper: room is made, kept for a while, then used again") {
 TEST_CASE("keeper: a wish ends when it is taken back") {
   Host host;
   host.fill();
-  REQUIRE(host.keeper->make_room(20 * kSlotBytes, 3'600'000));
+  REQUIRE(host.keeper->make_room(20 * kSlotBytes, kLongHoldMs));
   host.keeper->cancel_room();
   CHECK_FALSE(host.keeper->state().wish);
   CHECK(soon([&] {
@@ -177,7 +181,6 @@ TEST_CASE("keeper: a destroyed pool domain is noticed once") {
   CHECK(soon([&] { return host.lost != 0; }));
   std::this_thread::sleep_for(std::chrono::milliseconds(1'100));
   CHECK(host.lost == 1);
-  CHECK(host.put(PoolId{0}, 1) != store::Status::kBadRequest);  // and nobody falls over
 }
 
 TEST_CASE("keeper: Xen's free memory that grows is found") {

@@ -280,7 +280,7 @@ void read_shared_pools(Section& root, Config& config, Problem& problem) {
 // The sum of the guarantees must be funded by memory that eviction is never asked for. How much a
 // pool domain without a size has is known only when a client comes.
 void check_guarantees(const toml::table& root, const Config& config, Problem& problem) {
-  if (config.pool.provider == PoolConfig::Provider::kPoolDomain && !config.pool.has_size) return;
+  if (config.pool.provider != PoolConfig::Provider::kMemfd && !config.pool.has_size) return;
   const uint64_t memory_bytes = config.store.budget_bytes;
   const uint64_t reserve = reserve_bytes(memory_bytes);
   const std::string given = format_size(memory_bytes) + " of pool.memory";

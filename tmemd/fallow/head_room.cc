@@ -66,8 +66,7 @@ uint64_t head_room_bytes(const HeadRoom& head_room, uint64_t host_bytes, uint64_
     case HeadRoom::Kind::kAuto:
       break;
   }
-  const uint64_t wanted = largest_bytes != 0 ? largest_bytes : percent(kPercentByDefault);
-  return std::min(wanted, host_bytes / 2);
+  return std::min(std::max(largest_bytes, percent(kPercentByDefault)), host_bytes / 2);
 }
 
 std::optional<uint64_t> guest_bytes(std::string_view xl_config) {

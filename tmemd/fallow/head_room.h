@@ -11,7 +11,7 @@ namespace tmem::fallow {
 
 struct HeadRoom {
   enum class Kind { kAuto, kBytes, kPercent };
-  Kind kind = Kind::kAuto;  // room for the largest guest configured on this host, else 5 %
+  Kind kind = Kind::kAuto;  // 5 %, or room for the largest guest configured on this host
   uint64_t value = 0;       // bytes, or percent of the host's memory
 };
 

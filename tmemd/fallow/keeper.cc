@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "tmemd/fallow/keeper.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 
@@ -25,13 +24,16 @@ std::string mib(uint64_t bytes) {
 }  // namespace
 
 Keeper::Keeper(KeeperOptions options, const KeptPool& pool, UniqueFd wake)
-    : options_(std::move(options)), pool_(pool), wake_(std::move(wake)) {}
+    : options_(std::move(options)), pool_(pool), wake_(std::move(wake)) {
+  fds_.push_back({wake_.get(), POLLIN, 0});
+  for (const Watched& watched : options_.watched) fds_.push_back({watched.fd, POLLIN, 0});
+}
 
 Result<std::unique_ptr<Keeper>> Keeper::start(KeeperOptions options, const KeptPool& pool) {
   UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return fail_os("cannot create an eventfd");
   std::unique_ptr<Keeper> keeper(new Keeper(std::move(options), pool, std::move(wake)));
-  keeper->look();
+  TMEM_CHECK(keeper->look());
   try {
     keeper->thread_ = std::thread([raw = keeper.get()] { raw->loop(); });
   } catch (const std::system_error& error) {
@@ -56,20 +58,23 @@ void Keeper::wake() {
 }
 
 Result<void> Keeper::make_room(uint64_t bytes, uint64_t hold_ms) {
-  const auto host = pool_.host.read();
-  if (!host) return tl::make_unexpected(host.error());
+  // Before looking: what is free then stays free. (The next look sets it right if this fails.)
+  pool_.domain.set_floor_bytes(std::max(pool_.domain.floor_bytes(), bytes));
+  wake();
+  const auto free_bytes = free_now();
+  if (!free_bytes) return tl::make_unexpected(free_bytes.error());
   const uint64_t freeable_bytes = pool_.store.stats().freeable_bytes;
-  if (host->available_bytes() + freeable_bytes < bytes)
-    return fail(Errc::kNoSpace, mib(bytes) + " cannot be had: " + mib(host->available_bytes()) +
+  if (*free_bytes + freeable_bytes < bytes)
+    return fail(Errc::kNoSpace, mib(bytes) + " cannot be had: " + mib(*free_bytes) +
                                     " are free and the pool can give back " + mib(freeable_bytes) +
                                     "; shrink or stop a guest");
-  {
-    const std::lock_guard lock(mutex_);
-    wish_ = Wish{bytes, pool_.clock.now_ms() + kMakingMsMax + hold_ms, false};
-    wish_hold_ms_ = hold_ms;
-    stuck_ = false;
-    state_.wish = KeeperState::OfWish{bytes, WishState::kMaking, hold_ms};
-  }
+  const uint64_t now_ms = pool_.clock.now_ms();
+  const std::lock_guard lock(mutex_);
+  wish_ = Wish{bytes, now_ms + kMakingMsMax + hold_ms, false};
+  wish_hold_ms_ = hold_ms;
+  stuck_ = false;
+  state_.wish = KeeperState::OfWish{bytes, WishState::kMaking, hold_ms};
+  follow_wish(*free_bytes, now_ms);
   wake();
   return {};
 }
@@ -95,18 +100,21 @@ void Keeper::loop() {
       const std::lock_guard lock(mutex_);
       if (stop_) return;
     }
-    if (!more) wait();
+    wait(more ? 0 : kLookEveryMs);
   }
 }
 
-void Keeper::wait() {
-  std::vector<pollfd> fds = {{wake_.get(), POLLIN, 0}};
-  for (const Watched& watched : options_.watched) fds.push_back({watched.fd, POLLIN, 0});
-  (void)poll(fds.data(), fds.size(), kLookEveryMs);
+void Keeper::wait(int timeout_ms) {
+  (void)poll(fds_.data(), fds_.size(), timeout_ms);
   eventfd_t ignored = 0;
   (void)eventfd_read(wake_.get(), &ignored);
-  for (size_t i = 0; i < options_.watched.size(); ++i)
-    if ((fds[i + 1].revents & POLLIN) != 0) options_.watched[i].on_readable();
+  for (size_t i = 0; i < options_.watched.size(); ++i) {
+    pollfd& fd = fds_[i + 1];
+    if ((fd.revents & POLLIN) != 0)
+      options_.watched[i].on_readable();
+    else if (fd.revents != 0)
+      fd.fd = -1;  // broken: else it would be ready for ever
+  }
 }
 
 // True when there is more to give back at once.
@@ -115,67 +123,72 @@ bool Keeper::tick() {
     if (!std::exchange(told_lost_, true) && options_.on_lost) options_.on_lost();
     return false;
   }
-  look();
+  if (!look()) return false;
   const store::ShrinkState state = pool_.store.shrink(worker_, kSlicesPerLook);
   note_stuck(state == store::ShrinkState::kStuck);
   return state == store::ShrinkState::kMore;
 }
 
+// What nobody has, nor is about to get.
+Result<uint64_t> Keeper::free_now() const {
+  const uint64_t pending_bytes = pool_.domain.pending_bytes();
+  TMEM_TRY(const memory::xen::HostMemoryInfo host, pool_.host.read());
+  return host.available_bytes() - std::min(host.available_bytes(), pending_bytes);
+}
+
 // Looks at the host, and has pool and store keep to what follows from it.
-void Keeper::look() {
+Result<void> Keeper::look() {
   const uint64_t now_ms = pool_.clock.now_ms();
   if (guests_read_ms_ == 0 || now_ms - guests_read_ms_ >= kReadGuestsEveryMs) {
     guests_read_ms_ = std::max<uint64_t>(now_ms, 1);
     largest_guest_ = largest_guest_bytes(options_.guest_directories);
   }
+  const auto free_bytes = free_now();
   const auto host = pool_.host.read();
-  const uint64_t pool_bytes = pool_.domain.held_bytes();
-  const uint64_t budget_bytes = pool_.store.stats().budget_bytes;
-  Plan plan;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!host) {
-      state_.host.reset();
-      return;
-    }
-    const uint64_t head_room =
-        head_room_bytes(options_.head_room, host->total_bytes, largest_guest_);
-    plan = fallow::plan(*host, pool_bytes, {budget_bytes, head_room}, follow_wish(*host));
-    state_.host = *host;
-    state_.head_room_bytes = head_room;
-    state_.plan = plan;
+  const store::StoreStats stats = pool_.store.stats();
+  const std::lock_guard lock(mutex_);
+  end_old_wish(now_ms);
+  if (!host || !free_bytes) {
+    state_.host.reset();
+    return tl::make_unexpected(host ? free_bytes.error() : host.error());
   }
-  pool_.domain.set_floor_bytes(plan.floor_bytes);
-  pool_.store.set_arena_limit(plan.pool_bytes_max);
+  follow_wish(*free_bytes, now_ms);
+  state_.host = *host;
+  state_.head_room_bytes = head_room_bytes(options_.head_room, host->total_bytes, largest_guest_);
+  state_.plan = plan(*host, stats.arena_bytes, {stats.budget_bytes, state_.head_room_bytes}, wish_);
+  // Under the mutex, so that no wish comes between; both only set a figure.
+  pool_.domain.set_floor_bytes(state_.plan.floor_bytes);
+  pool_.store.set_arena_limit(state_.plan.pool_bytes_max);
+  return {};
 }
 
 // Under the mutex.
-std::optional<Wish> Keeper::follow_wish(const memory::xen::HostMemoryInfo& host) {
-  if (!wish_) return wish_;
-  const uint64_t now_ms = pool_.clock.now_ms();
-  if (!wish_->met && host.available_bytes() >= wish_->bytes) {
+void Keeper::end_old_wish(uint64_t now_ms) {
+  if (!wish_ || now_ms < wish_->until_ms) return;
+  wish_.reset();
+  state_.wish.reset();
+}
+
+// Under the mutex.
+void Keeper::follow_wish(uint64_t free_bytes, uint64_t now_ms) {
+  if (!wish_) return;
+  if (!wish_->met && free_bytes >= wish_->bytes) {
     wish_->met = true;
     wish_->until_ms = now_ms + wish_hold_ms_;
-  }
-  if (now_ms >= wish_->until_ms) {
-    wish_.reset();
-    state_.wish.reset();
-    return wish_;
   }
   state_.wish->state = wish_->met ? WishState::kReady
                        : stuck_   ? WishState::kImpossible
                                   : WishState::kMaking;
   if (wish_->met) state_.wish->hold_ms = wish_->until_ms - now_ms;
-  return wish_;
 }
 
 void Keeper::note_stuck(bool stuck) {
+  const uint64_t held_bytes = stuck ? pool_.store.stats().arena_bytes : 0;
   std::string line;
   {
     const std::lock_guard lock(mutex_);
     if (stuck && !stuck_)
-      line = "the pool holds " + mib(pool_.domain.held_bytes()) + ", " +
-             mib(state_.plan.pool_bytes_max) +
+      line = "the pool holds " + mib(held_bytes) + ", " + mib(state_.plan.pool_bytes_max) +
              " would leave the room that is wanted; the rest is persistent pages, which only their "
              "guests can take back";
     stuck_ = stuck;

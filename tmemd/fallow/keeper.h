@@ -5,10 +5,11 @@
 //   Xen's free memory, claims ─► plan ─► floor of the pool domain (growth stops there)
 //                                  └──► limit of the store, which shrinks in slices above it
 //
-// Lock order: the keeper's mutex is held for bookkeeping only, never across a call of the store,
-// the pool domain or Xen.
+// Lock order: the keeper's mutex is held for bookkeeping, and for setting the two limits; never
+// across work of the store, the pool domain or Xen.
 #pragma once
-#include <condition_variable>
+#include <poll.h>
+
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -85,15 +86,18 @@ class Keeper {
   Keeper(KeeperOptions options, const KeptPool& pool, UniqueFd wake);
   void loop();
   bool tick();
-  void look();
-  std::optional<Wish> follow_wish(const memory::xen::HostMemoryInfo& host);
+  Result<void> look();
+  Result<uint64_t> free_now() const;
+  void end_old_wish(uint64_t now_ms);
+  void follow_wish(uint64_t free_bytes, uint64_t now_ms);
   void note_stuck(bool stuck);
   void wake();
-  void wait();
+  void wait(int timeout_ms);
 
   const KeeperOptions options_;
   const KeptPool pool_;
   const UniqueFd wake_;
+  std::vector<pollfd> fds_;      // of the thread: wake_, then what is watched
   store::Worker worker_;         // of the thread
   uint64_t guests_read_ms_ = 0;  // of the thread: when the guests' configurations were read
   uint64_t largest_guest_ = 0;   // of the thread

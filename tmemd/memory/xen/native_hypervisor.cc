@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <string>
+#include <string_view>
 
 extern "C" {  // the headers do not say so themselves
 #include <xenctrl.h>
@@ -218,9 +221,9 @@ class NativeHypervisor final : public Hypervisor {
                               MAP_FIXED | MAP_SHARED, pfns.size(), pfns.data(),
                               errors.data()) == nullptr) {
       const int error = errno;
-      // It has unmapped the range. Another thread's mapping there would be overwritten one day:
-      // then it is better to end, the pool domain survives that.
-      TMEM_ASSERT(reserve(place, bytes, MAP_FIXED_NOREPLACE));
+      // It has unmapped the range, unless it never mapped it. Another thread's mapping there would
+      // be overwritten one day: then it is better to end, the pool domain survives that.
+      TMEM_ASSERT(reserve(place, bytes, MAP_FIXED_NOREPLACE) || is_reserved(place, bytes));
       return fail_os("cannot map memory of " + name_of(domain), error);
     }
     const auto bad = std::ranges::find_if(errors, [](int e) { return e != 0; });
@@ -241,6 +244,24 @@ class NativeHypervisor final : public Hypervisor {
   static bool reserve(std::byte* place, size_t bytes, int how) {
     return mmap(place, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | how, -1,
                 0) == place;
+  }
+
+  // Whether the kernel lists a private mapping without access and file for all of the range.
+  static bool is_reserved(const std::byte* place, size_t bytes) {
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+      unsigned long from = 0;
+      unsigned long to = 0;
+      unsigned long inode = 0;
+      std::array<char, 5> access{};
+      if (std::sscanf(line.c_str(), "%lx-%lx %4s %*x %*s %lu", &from, &to, access.data(), &inode) !=
+          4)
+        continue;
+      const auto start = reinterpret_cast<unsigned long>(place);
+      if (from <= start && start < to)
+        return start + bytes <= to && std::string_view(access.data()) == "---p" && inode == 0;
+    }
+    return false;
   }
 
   Result<xc_domaininfo_t> info_of(DomId domain) {

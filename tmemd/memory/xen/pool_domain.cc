@@ -11,6 +11,9 @@
 namespace tmem::memory::xen {
 namespace {
 
+// Of fragmented memory, with the page that lists its frames.
+constexpr uint64_t kBytesPerSlotMax = kSlotBytes + kPageBytes;
+
 constexpr uint64_t kMappingsDefault = 65530;
 constexpr uint64_t kMappingsKept = 8192;  // for all that is no slot: rings, stacks, heap
 
@@ -115,7 +118,7 @@ Result<void> PoolDomain::check_limits() {
                 "the pool has its maximum of " + mib(uint64_t{slots_held_max_} * kSlotBytes));
   TMEM_TRY(const HostMemoryInfo host, memory_.read());
   const uint64_t floor_bytes = floor_bytes_;
-  const uint64_t needed_bytes = (uint64_t{acquiring_} + 1) * kSlotBytes;
+  const uint64_t needed_bytes = (uint64_t{acquiring_} + 1) * kBytesPerSlotMax;
   if (host.available_bytes() >= needed_bytes &&
       host.available_bytes() - needed_bytes >= floor_bytes)
     return {};
@@ -218,9 +221,9 @@ std::vector<SlotId> PoolDomain::enumerate() const {
   return slots;
 }
 
-uint64_t PoolDomain::held_bytes() const {
+uint64_t PoolDomain::pending_bytes() const {
   const std::lock_guard lock(mutex_);
-  return uint64_t{slots_taken_} * kSlotBytes;
+  return acquiring_ * kBytesPerSlotMax;
 }
 
 uint64_t PoolDomain::resident_bytes() const {

@@ -68,8 +68,10 @@ class PoolDomain final : public SlotProvider {
   std::vector<SlotId> enumerate() const override;
   // As Xen counts them: slots and frame table.
   uint64_t resident_bytes() const override;
-  // Slots that are not free, those included that are being taken or given back.
-  uint64_t held_bytes() const;
+  // The most it may hold. A predecessor may have left more: then there is more in slots_max().
+  uint64_t bytes_max() const { return uint64_t{slots_held_max_} * kSlotBytes; }
+  // What acquire() is taking in other threads, and Xen may not have counted yet.
+  uint64_t pending_bytes() const;
 
   void set_floor_bytes(uint64_t bytes) { floor_bytes_ = bytes; }
   uint64_t floor_bytes() const { return floor_bytes_; }
