@@ -13,7 +13,6 @@ namespace {
 using nlohmann::json;
 
 constexpr uint64_t kLookAgainMs = 100;
-constexpr uint64_t kHoldMaxMs = uint64_t{3600} * 1000;  // the daemon's limit
 
 uint64_t number_at(const json& object, const char* pointer) {
   const json::json_pointer place(pointer);
@@ -28,7 +27,7 @@ std::string mib_text(uint64_t bytes) {
 // Why there is no room, and what to do.
 std::string problem_text(const RoomRequest& request, const json& memory, RoomOutcome outcome) {
   if (outcome == RoomOutcome::kWithdrawn)
-    return "tmemd makes no room any more: somebody else took the request back";
+    return "tmemd makes this room no more: somebody else asked for room, or took the request back";
   // Rounded up, so that it never looks equal to what there is.
   const std::string wanted = mib_text(request.bytes + kMiB - 1);
   const std::string figures = mib_text(unclaimed_bytes(memory)) + " are free, " +
@@ -40,9 +39,11 @@ std::string problem_text(const RoomRequest& request, const json& memory, RoomOut
          "; guests' persistent pages (swap) stay: ask for less, or shut down or shrink a guest";
 }
 
-// Nothing while it is in the making.
-std::optional<RoomOutcome> outcome_of(const json& memory, bool late) {
+// Nothing while it is in the making. tmemd has one request at a time: with another size it is
+// somebody else's, and so is the answer.
+std::optional<RoomOutcome> outcome_of(const json& memory, uint64_t bytes, bool late) {
   const std::string state = room_state(memory);
+  if (number_at(memory, "/room/wanted_bytes") != bytes) return RoomOutcome::kWithdrawn;
   if (state == "ready") return RoomOutcome::kReady;
   if (state == "impossible") return RoomOutcome::kImpossible;
   if (state.empty()) return RoomOutcome::kWithdrawn;
@@ -69,13 +70,11 @@ std::string room_state(const json& memory) {
 
 Result<Room> wait_for_room(const RoomWaiter& waiter, const RoomRequest& request) {
   const uint64_t start_ms = waiter.clock.now_ms();
-  // The daemon counts the hold from the request on.
-  const uint64_t hold_ms =
-      std::clamp(request.hold_ms + request.timeout_ms, uint64_t{1}, kHoldMaxMs);
-  TMEM_TRY(json memory, waiter.ask("make-room", {{"bytes", request.bytes}, {"hold_ms", hold_ms}}));
+  TMEM_TRY(json memory,
+           waiter.ask("make-room", {{"bytes", request.bytes}, {"hold_ms", request.hold_ms}}));
   while (true) {
     const uint64_t waited_ms = waiter.clock.now_ms() - start_ms;
-    if (const auto outcome = outcome_of(memory, waited_ms >= request.timeout_ms)) {
+    if (const auto outcome = outcome_of(memory, request.bytes, waited_ms >= request.timeout_ms)) {
       if (*outcome == RoomOutcome::kReady) return Room{*outcome, std::move(memory), ""};
       if (*outcome != RoomOutcome::kWithdrawn) (void)waiter.ask("make-room", {{"cancel", true}});
       const std::string problem = problem_text(request, memory, *outcome);

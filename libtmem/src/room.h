@@ -15,14 +15,14 @@ namespace tmem::control {
 struct RoomRequest {
   uint64_t bytes = 0;
   uint64_t timeout_ms = 0;  // 0: one look
-  uint64_t hold_ms = 0;     // how long, at least, the pool takes none of it once it is there
+  uint64_t hold_ms = 0;     // 1 to 3600000: how long the pool takes none of it once it is there
 };
 
 enum class RoomOutcome {
   kReady,
   kImpossible,  // so much cannot be had
   kLate,        // not within the time
-  kWithdrawn,   // somebody else took the request back
+  kWithdrawn,   // somebody else asked, or took the request back
 };
 
 struct Room {
@@ -47,8 +47,9 @@ uint64_t unclaimed_bytes(const nlohmann::json& memory);
 uint64_t giveable_bytes(const nlohmann::json& memory);
 std::string room_state(const nlohmann::json& memory);
 
-// Unless it gets ready the request is taken back. Errors: those of `ask`; the daemon's kNoSpace
-// (so much cannot be had) and kConflict (the pool's memory is not the host's) are among them.
+// Unless it gets ready the request is taken back (if it is still there). Errors: those of `ask`;
+// the daemon's kNoSpace (so much cannot be had) and kConflict (the pool's memory is not the host's)
+// are among them.
 Result<Room> wait_for_room(const RoomWaiter& waiter, const RoomRequest& request);
 
 }  // namespace tmem::control

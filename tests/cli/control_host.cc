@@ -133,12 +133,14 @@ class HostMemory {
     const uint64_t waited_ms = wanted_bytes_ == 0 ? 0 : clock_.now_ms() - asked_at_ms_;
     const bool possible = wanted_bytes_ <= 400 * kMiB;
     const uint64_t missing_bytes = possible ? std::max(wanted_bytes_, 100 * kMiB) - 100 * kMiB : 0;
+    const uint64_t making_ms = missing_bytes * 1000 / (100 * kMiB);
+    const uint64_t held_ms = waited_ms - std::min(waited_ms, making_ms);
     const uint64_t given_bytes = std::min(missing_bytes, waited_ms * (100 * kMiB) / 1000);
     const bool ready = 100 * kMiB + given_bytes >= wanted_bytes_;
     const char* const state = !possible ? "impossible" : ready ? "ready" : "making";
     const nlohmann::json room = {{"wanted_bytes", wanted_bytes_},
                                  {"state", state},
-                                 {"hold_ms", hold_ms_ - std::min(hold_ms_, waited_ms)}};
+                                 {"hold_ms", hold_ms_ - std::min(hold_ms_, held_ms)}};
     return {{"provider", "pool-domain"},
             {"held_bytes", 900 * kMiB - given_bytes},
             {"limit_bytes", 900 * kMiB},

@@ -37,8 +37,10 @@ case "$1 $2" in
 esac
 """
 SSH = """#!/bin/sh
+[ "$(cat ssh_status)" = 0 ] || { echo "ssh: no" >&2; exit "$(cat ssh_status)"; }
+[ "$2 $3 $4" != "tmem info provider" ] || { cat provider_there; exit; }
 echo "ssh $*" >> log
-exit "$(cat room_status)"
+[ "$4" = --cancel ] || exit "$(cat room_status)"
 """
 
 
@@ -72,6 +74,8 @@ class TmemXlTest(unittest.TestCase):
         self.set("xl_status", "0")
         self.set("evacuate_status", "0")
         self.set("room_status", "0")
+        self.set("ssh_status", "0")
+        self.set("provider_there", "pool-domain\n")
         self.set("provider", "pool-domain\n")
         self.set("config", config("pv", max_vcpus=1, max_memkb=131072, target_memkb=131072))
         self.environment = {"PATH": os.environ["PATH"], "XL": "./xl", "TMEM": "./tmem",
@@ -183,6 +187,26 @@ class TmemXlTest(unittest.TestCase):
             self.assertEqual(self.call("create", option, "web.cfg")[-1], f"xl create {option} web.cfg")
             self.assertTrue(self.unlocked)
 
+    def test_a_dry_run_makes_no_room(self):
+        self.set("room_status", "1")
+        for option in ("-n", "-qn", "--dryrun"):
+            self.assertEqual([line for line in self.call("create", "web.cfg", option)
+                              if line.startswith("tmem")], [])
+        self.call("create", "-fnew.cfg", code=1)
+        self.assertIn("136 MiB", self.stderr)
+
+    def test_a_folder_with_the_name_of_the_command(self):
+        (self.folder / "create").mkdir()
+        self.assertEqual(self.call("create", "web.cfg")[0], "tmem make-room 139264k --wait=60")
+
+    def test_a_lock_that_cannot_be_had(self):
+        self.environment["TMEM_XL_LOCK"] = "nowhere/lock"
+        self.assertEqual(self.call("create", "web.cfg"),
+                         ["tmem make-room 139264k --wait=60", "xl create web.cfg",
+                          "tmem make-room --cancel"])
+        self.assertIn("nowhere/lock", self.stderr)
+        self.assertEqual(self.stderr.count("\n"), 1)
+
     def test_guests_start_where_there_is_no_pool_to_ask(self):
         self.set("provider", "memfd\n")
         self.assertEqual(self.call("create", "web.cfg"), ["xl create web.cfg"])
@@ -235,12 +259,37 @@ class TmemXlTest(unittest.TestCase):
         self.environment["TMEM_XL_MAKE_ROOM"] = "ssh"
         self.assertEqual(self.call("migrate", "web", "host"),
                          ["tmem evacuate --timeout 300 4", "ssh host tmem make-room 139264k --wait=60",
-                          "xl migrate web host", "tmem evacuate --cancel 4"])
+                          "xl migrate web host", "ssh host tmem make-room --cancel",
+                          "tmem evacuate --cancel 4"])
+        self.set("xl_status", "5")
+        self.assertEqual(self.call("migrate", "web", "host", code=5)[7:],
+                         ["xl migrate web host", "ssh host tmem make-room --cancel",
+                          "tmem evacuate --cancel 4"])
         self.set("room_status", "1")
-        self.assertEqual(self.call("migrate", "web", "host", code=1)[4:],
+        self.assertEqual(self.call("migrate", "web", "host", code=1)[10:],
                          ["tmem evacuate --timeout 300 4", "ssh host tmem make-room 139264k --wait=60",
                           "tmem evacuate --cancel 4"])
         self.assertIn("136 MiB", self.stderr)
+
+    def test_another_host_that_makes_no_room(self):
+        self.environment["TMEM_XL_MAKE_ROOM"] = "ssh"
+
+        def goes_on(*asked):
+            (self.folder / "log").unlink(missing_ok=True)
+            self.assertEqual(self.call("migrate", "plain", "host"), [*asked, "xl migrate plain host"])
+            self.assertEqual(self.stderr.count("\n"), 1)
+        for status in ("3", "127", "255"):  # no tmemd, no tmem, no way there
+            self.set("ssh_status", status)
+            goes_on()
+        self.set("ssh_status", "0")
+        self.set("provider_there", "memfd\n")
+        goes_on()
+        self.assertIn("memfd", self.stderr)
+        self.set("provider_there", "pool-domain\n")
+        self.set("room_status", "3")
+        goes_on("ssh host tmem make-room 139264k --wait=60")
+        self.set("config", "")
+        goes_on()
 
     # ---- everything else ----
 

@@ -14,10 +14,12 @@ using control::RoomOutcome;
 
 namespace {
 
-json memory_with(const json& state, uint64_t free_bytes = 3 * kMiB) {
-  return {{"freeable_bytes", 9 * kMiB},
-          {"host", {{"free_bytes", free_bytes}, {"claimed_bytes", kMiB}}},
-          {"room", state.is_null() ? json() : json{{"state", state}}}};
+json memory_with(const json& state, uint64_t free_bytes = 3 * kMiB,
+                 uint64_t wanted_bytes = 5 * kMiB) {
+  return {
+      {"freeable_bytes", 9 * kMiB},
+      {"host", {{"free_bytes", free_bytes}, {"claimed_bytes", kMiB}}},
+      {"room", state.is_null() ? json() : json{{"state", state}, {"wanted_bytes", wanted_bytes}}}};
 }
 
 // A daemon that answers what it is told, one answer a request, the last one for ever; and time that
@@ -51,7 +53,7 @@ struct FakeDaemon {
 
 }  // namespace
 
-TEST_CASE("room that is there is had without waiting, and held for longer than the wait") {
+TEST_CASE("room that is there is had without waiting, and held as long as asked") {
   FakeDaemon daemon;
   daemon.memories = {memory_with("ready")};
   const auto room = control::wait_for_room(daemon.waiter(), {5 * kMiB, 2000, 60'000});
@@ -60,17 +62,18 @@ TEST_CASE("room that is there is had without waiting, and held for longer than t
   CHECK(room->problem.empty());
   CHECK(room->memory == memory_with("ready"));
   CHECK(daemon.asked == std::vector<std::pair<std::string, json>>{
-                            {"make-room", {{"bytes", 5 * kMiB}, {"hold_ms", 62'000}}}});
+                            {"make-room", {{"bytes", 5 * kMiB}, {"hold_ms", 60'000}}}});
   CHECK(daemon.slept_ms.empty());
 }
 
-TEST_CASE("the hold never exceeds what the daemon takes") {
+TEST_CASE("one look finds the room that is there, and gives up the one that is not") {
   FakeDaemon daemon;
-  daemon.memories = {memory_with("ready")};
-  REQUIRE(control::wait_for_room(daemon.waiter(), {kMiB, 3'600'000, 3'600'000}));
-  CHECK(daemon.asked[0].second["hold_ms"] == 3'600'000);
-  REQUIRE(control::wait_for_room(daemon.waiter(), {kMiB, 0, 0}));
-  CHECK(daemon.asked[1].second["hold_ms"] == 1);
+  daemon.memories = {memory_with("ready"), memory_with("making")};
+  CHECK(control::wait_for_room(daemon.waiter(), {5 * kMiB, 0, 1})->outcome == RoomOutcome::kReady);
+  CHECK(daemon.asked.size() == 1);
+  CHECK(control::wait_for_room(daemon.waiter(), {5 * kMiB, 0, 1})->outcome == RoomOutcome::kLate);
+  CHECK(daemon.cancelled());
+  CHECK(daemon.slept_ms.empty());
 }
 
 TEST_CASE("room in the making is looked at ten times a second") {
@@ -99,8 +102,10 @@ TEST_CASE("room that does not come is given up at the time said") {
 
 TEST_CASE("room that cannot be had is given up at once") {
   FakeDaemon daemon;
-  daemon.memories = {memory_with("making"), memory_with("impossible")};
-  const auto room = control::wait_for_room(daemon.waiter(), {5 * kMiB + 1, 2000, 1});
+  constexpr uint64_t kWanted = 5 * kMiB + 1;
+  daemon.memories = {memory_with("making", 3 * kMiB, kWanted),
+                     memory_with("impossible", 3 * kMiB, kWanted)};
+  const auto room = control::wait_for_room(daemon.waiter(), {kWanted, 2000, 1});
   REQUIRE(room);
   CHECK(room->outcome == RoomOutcome::kImpossible);
   CHECK(daemon.slept_ms.size() == 1);
@@ -115,6 +120,19 @@ TEST_CASE("somebody else takes the request back") {
   REQUIRE(room);
   CHECK(room->outcome == RoomOutcome::kWithdrawn);
   CHECK_FALSE(daemon.cancelled());
+}
+
+TEST_CASE("somebody else asks for room: neither had nor taken back") {
+  const char* const state = GENERATE("making", "ready", "impossible");
+  const uint64_t timeout_ms = GENERATE(50, 100, 2000);
+  FakeDaemon daemon;
+  daemon.memories = {memory_with("making"), memory_with(state, 3 * kMiB, kMiB)};
+  const auto room = control::wait_for_room(daemon.waiter(), {5 * kMiB, timeout_ms, 1});
+  REQUIRE(room);
+  CHECK(room->outcome == RoomOutcome::kWithdrawn);
+  CHECK(daemon.slept_ms.size() == 1);
+  CHECK_FALSE(daemon.cancelled());
+  CHECK(room->problem.find("somebody else") != std::string::npos);
 }
 
 TEST_CASE("errors of the daemon end the wait") {
@@ -147,7 +165,8 @@ struct HostWorld : StoreWorld {
   std::atomic<const char*> state{"ready"};  // null: nobody asked
   Result<void> room_outcome;
   bool on_xen = true;
-  std::atomic<uint64_t> wanted_bytes{0};
+  std::atomic<uint64_t> someone_wants_bytes{5 * kMiB};  // the wish that the daemon has
+  std::atomic<uint64_t> wanted_bytes{0};                // the one it was told last
   std::atomic<uint64_t> hold_ms{0};
   std::atomic<int> cancelled{0};
   std::unique_ptr<control::ControlServer> server;
@@ -156,7 +175,7 @@ struct HostWorld : StoreWorld {
     control::Hooks hooks;
     hooks.memory = [this] {
       const char* const now = state;
-      json memory = memory_with(now == nullptr ? json() : json(now));
+      json memory = memory_with(now == nullptr ? json() : json(now), 3 * kMiB, someone_wants_bytes);
       if (!on_xen) memory["host"] = nullptr;
       return memory;
     };
@@ -183,7 +202,7 @@ TEST_CASE("tmem_make_room: there is room") {
   CHECK(room.freeable_bytes == 9 * kMiB);
   CHECK(std::string(room.reason).empty());
   CHECK(world.wanted_bytes == 5 * kMiB);
-  CHECK(world.hold_ms == 61'000);
+  CHECK(world.hold_ms == 60'000);
   CHECK(tmem_make_room(world.path.c_str(), 5 * kMiB, 1000, nullptr) == 0);
   CHECK(world.cancelled == 0);
   CHECK(tmem_cancel_room(world.path.c_str()) == 0);
@@ -208,6 +227,10 @@ TEST_CASE("tmem_make_room: each way in which there is none") {
   CHECK(world.cancelled == 2);
   world.state = nullptr;
   CHECK(make() == -ECANCELED);
+  world.state = "ready";
+  world.someone_wants_bytes = kMiB;
+  CHECK(make() == -ECANCELED);
+  CHECK(world.cancelled == 2);
 }
 
 TEST_CASE("tmem_make_room: what the daemon refuses") {

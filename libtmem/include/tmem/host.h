@@ -9,7 +9,7 @@
  *   -EOPNOTSUPP  the pool's memory is not the host's (a memfd): it never stands in a guest's way
  *   -ENOSPC      so much cannot be had: guests' persistent pages stay
  *   -ETIMEDOUT   it is not free within timeout_ms
- *   -ECANCELED   somebody else took the request back
+ *   -ECANCELED   somebody else asked for room meanwhile, or took the request back
  *   -EACCES      only root and members of [control] group in tmemd.toml may ask for room
  *   -EINVAL      an argument is out of range
  *   -ENOMEM, -EIO
@@ -38,8 +38,8 @@ struct tmem_room {
 
 /*
  * Waits until `bytes` (1 MiB to 64 TiB) of the host's memory are free, at most timeout_ms
- * milliseconds (up to an hour; 0: one look). From then on the pool takes none of it for a minute at
- * least, or until tmem_cancel_room. After an error nothing is held. `out` may be NULL.
+ * milliseconds (up to an hour; 0: one look). From then on the pool takes none of it for a minute, or
+ * until tmem_cancel_room. After an error nothing is held. `out` may be NULL.
  */
 int tmem_make_room(const char *control_socket, uint64_t bytes, uint32_t timeout_ms,
 		   struct tmem_room *out);
