@@ -111,6 +111,26 @@ TEST_CASE("credits are granted from what is held, whatever the limit says", "[pr
   CHECK(w.store->reserve_credits(*a, 100) == 100);
 }
 
+TEST_CASE("best effort goes on while a guarantee is not held yet, and leaves it its slots",
+          "[promises]") {
+  constexpr uint64_t kGuarantee = 32 * kMiB;
+  ShrinkWorld w({.budget_bytes = 128 * kMiB});
+  const ClientRef a = w.add(1, guaranteed(kGuarantee));
+  const ClientRef b = w.add(2);
+  for (int i = 0; i < 2; ++i) {  // at first nothing is held, then all
+    const auto first = static_cast<uint32_t>(i) * 4'000;
+    for (uint32_t n = first; n < first + 4'000; ++n)
+      REQUIRE(w.put(b, key(1, n / 64, n), noise(n)) == Status::kOk);
+    if (i == 0) REQUIRE(w.settle());
+  }
+  take_free_memory(w);
+  uint32_t refused = 0;
+  for (uint32_t i = 0; i < pages_of(kGuarantee); ++i)
+    refused += w.put(a, key(1, i / 64, i), noise(1'000'000 + i)) != Status::kOk;
+  CHECK(refused == 0);
+  CHECK(w.invariants() == "hold");
+}
+
 TEST_CASE("a guarantee that is not held yet gives no credits", "[promises]") {
   ShrinkWorld w({.budget_bytes = 128 * kMiB});
   const ClientRef a = w.add(1, guaranteed(32 * kMiB));

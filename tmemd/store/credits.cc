@@ -12,6 +12,13 @@
 
 namespace tmem::store {
 
+namespace {
+
+// Acquired while a guest waits.
+constexpr uint32_t kSlotsMax = 4;
+
+}  // namespace
+
 bool Store::wants_credits(const Client& client) {
   if (!client.live || client.frozen) return false;
   return std::any_of(client.pools.begin(), client.pools.end(), [](const Pool& pool) {
@@ -28,7 +35,8 @@ uint32_t Store::reserve_credits(Client& client, uint32_t pages) {
   const uint64_t guaranteed = client.guarantee_bytes;
   const auto own_bytes = static_cast<int64_t>(guaranteed > charged ? guaranteed - charged : 0);
   const auto wanted_bytes = static_cast<int64_t>(pages * kRawPageBytes);
-  int64_t others_bytes = impl_->unpromised_bytes(wanted_bytes - own_bytes);
+  (void)impl_->hold_more(wanted_bytes - own_bytes, kSlotsMax);
+  int64_t others_bytes = impl_->unpromised_bytes(impl_->blocks.held_room_bytes());
   if (impl_->blocks.can_discard()) others_bytes = std::max<int64_t>(others_bytes, 0);
   const auto room_bytes = static_cast<uint64_t>(std::max<int64_t>(own_bytes + others_bytes, 0));
   uint64_t count = std::min<uint64_t>(pages, room_bytes / kRawPageBytes);

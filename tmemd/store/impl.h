@@ -71,9 +71,12 @@ class Impl {
   bool make_room(Worker::State& worker);
   // The same for a client at its cap: flushed pages that still count, then its oldest.
   bool make_room_under_cap(Worker::State& worker, Client& client);
-  // Memory held that nobody is promised and that persistent pages may take; negative when more is
-  // promised than held. Acquires some slots if that is less than wanted.
-  int64_t unpromised_bytes(int64_t wanted_bytes);
+  // Memory, of `room_bytes`, that nobody is promised and that persistent pages may take; negative
+  // when more is promised.
+  int64_t unpromised_bytes(uint64_t room_bytes) const;
+  // Acquires slots until that much of what is held is not promised, where memory not held can be
+  // lost. Returns how many.
+  uint32_t hold_more(int64_t wanted_bytes, uint32_t slots_max);
   // The slots to hold, whatever happens to the limit, so that promises can be kept. 0: any number
   // will do, as the provider's memory is the process's own.
   uint64_t promised_arena_bytes() const;
@@ -153,7 +156,7 @@ class Impl {
   // Closed holes: what it comes to when segments are packed.
   enum class Holes { kOpen, kClosed };
   Promises promises(Holes holes) const;
-  int64_t held_unpromised_bytes() const;
+  int64_t unpromised_arena_bytes(uint64_t room_bytes) const;
   int64_t unpromised_heap_pages() const;
 
   std::atomic<int64_t> best_effort_puts_{0};  // that may go on before the next look

@@ -16,11 +16,10 @@ namespace {
 constexpr uint64_t kRestMs = 10'000;
 // Slots given back in one call: some milliseconds each where the provider has to clear them.
 constexpr uint32_t kTrimSlotsMax = 16;
-// Slots acquired for one promise to a guest that waits for it.
-constexpr uint32_t kPromiseSlotsMax = 4;
 // What a page costs in the heap where objects hold many: its part of a leaf, of the hash sets and
 // of its segment's list.
 constexpr int64_t kHeapPageBytes = 32;
+constexpr int64_t kSlotBytes = memory::kSlotBytes;
 
 }  // namespace
 
@@ -132,8 +131,7 @@ Impl::Promises Impl::promises(Holes holes) const {
   return sum;
 }
 
-int64_t Impl::held_unpromised_bytes() const {
-  const uint64_t room_bytes = blocks.held_room_bytes();
+int64_t Impl::unpromised_arena_bytes(uint64_t room_bytes) const {
   Promises promised = promises(Holes::kOpen);
   promised.kept_block_bytes += blocks.heap_bytes();
   const uint64_t promised_bytes =
@@ -155,14 +153,17 @@ int64_t Impl::unpromised_heap_pages() const {
   return free_bytes / kHeapPageBytes - static_cast<int64_t>(expected_pages);
 }
 
-int64_t Impl::unpromised_bytes(int64_t wanted_bytes) {
-  int64_t bytes = held_unpromised_bytes();
-  for (uint32_t slots = 0; slots < kPromiseSlotsMax && bytes < wanted_bytes; ++slots) {
-    if (blocks.can_discard() || !blocks.acquire_one()) break;
-    bytes = held_unpromised_bytes();
-  }
-  const int64_t heap_pages = unpromised_heap_pages();
-  return std::min(bytes, heap_pages * static_cast<int64_t>(kRawPageBytes));
+int64_t Impl::unpromised_bytes(uint64_t room_bytes) const {
+  return std::min(unpromised_arena_bytes(room_bytes),
+                  unpromised_heap_pages() * static_cast<int64_t>(kRawPageBytes));
+}
+
+uint32_t Impl::hold_more(int64_t wanted_bytes, uint32_t slots_max) {
+  uint32_t slots = 0;
+  while (!blocks.can_discard() && slots < slots_max &&
+         unpromised_arena_bytes(blocks.held_room_bytes()) < wanted_bytes && blocks.acquire_one())
+    ++slots;
+  return slots;
 }
 
 uint64_t Impl::promised_arena_bytes() const {
@@ -178,7 +179,11 @@ uint64_t Impl::promised_arena_bytes() const {
 bool Impl::best_effort_fits() {
   constexpr uint64_t kPutsMax = 256;
   if (best_effort_puts_.fetch_sub(1, std::memory_order_relaxed) > 0) return true;
-  const int64_t bytes = unpromised_bytes(kPutsMax * kRawPageBytes);
+  const uint32_t slots = hold_more(kPutsMax * kRawPageBytes, 1);
+  int64_t bytes = unpromised_bytes(blocks.held_room_bytes());
+  // While a promise is not held yet, puts get what they have acquired, and leave it the rest.
+  if (slots != 0)
+    bytes = std::max(bytes, std::min(unpromised_bytes(blocks.lasting_bytes()), kSlotBytes));
   const uint64_t pages = static_cast<uint64_t>(std::max<int64_t>(bytes, 0)) / kRawPageBytes;
   best_effort_puts_ = static_cast<int64_t>(std::min(pages / 4, kPutsMax));
   return pages != 0;
