@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Eviction: drops the oldest ephemeral segment of the client that the scheduler names.
+// Eviction: drops the oldest ephemeral segment of the client that the scheduler names; where the
+// heap is short, the oldest objects of the client with the largest index.
 #include <algorithm>
 
 #include "libtmem/base/mutation.h"
