@@ -108,11 +108,11 @@ uint64_t Store::evict(Worker& worker, uint64_t bytes) {
   Impl& impl = *impl_;
   const uint64_t before = impl.blocks.held_bytes();
   const uint64_t used_before = impl.blocks.used_bytes();
-  (void)impl.blocks.trim(0);
+  (void)impl.blocks.trim(0, ~0u, impl.promised_arena_bytes());
   while (impl.blocks.used_bytes() + bytes > used_before) {
     if (!impl.reclaim_pending(64) && !impl.evict_some(worker.state())) break;
   }
-  (void)impl.blocks.trim(0);
+  (void)impl.blocks.trim(0, ~0u, impl.promised_arena_bytes());
   const uint64_t after = impl.blocks.held_bytes();
   return before > after ? before - after : 0;
 }
@@ -153,6 +153,8 @@ StoreStats Store::stats() const {
   s.budget_bytes = impl.blocks.budget_bytes();
   s.held_bytes = impl.blocks.held_bytes();
   s.metadata_bytes = impl.blocks.heap_bytes() + impl.tables.bytes() + impl.contents.record_bytes();
+  s.heap_bytes = impl.blocks.heap_bytes();
+  s.heap_bytes_max = impl.blocks.heap_bytes_max();
   s.reserve_bytes = impl.blocks.reserve_bytes();
   s.guaranteed_bytes = impl.registry.guaranteed_bytes();
   const ContentTotals totals = impl.contents.totals();

@@ -38,10 +38,12 @@ std::optional<uint32_t> lowest(const std::vector<uint64_t>& bits) {
 
 }  // namespace
 
-BlockAllocator::BlockAllocator(memory::SlotProvider& provider, uint64_t budget_bytes)
+BlockAllocator::BlockAllocator(memory::SlotProvider& provider, uint64_t budget_bytes,
+                               uint64_t heap_bytes_max)
     : provider_(provider),
       base_(provider.base()),
       can_discard_(provider.can_discard()),
+      heap_bytes_max_(heap_bytes_max),
       budget_bytes_(budget_bytes),
       arena_limit_bytes_(uint64_t{provider.slots_max()} * memory::kSlotBytes),
       ceiling_bytes_(arena_limit_bytes_.load()),
@@ -60,6 +62,11 @@ uint64_t BlockAllocator::reserve_bytes(uint64_t budget) {
   return std::min(std::max(2 * uint64_t{memory::kSlotBytes}, budget / 50), budget / 16);
 }
 
+// The reserve is at most bytes / 15 of `bytes` and itself, and at most 2 slots or bytes / 48.
+uint64_t BlockAllocator::room_for(uint64_t bytes) {
+  return bytes + std::min(std::max(2 * uint64_t{memory::kSlotBytes}, bytes / 48), bytes / 15 + 1);
+}
+
 uint64_t BlockAllocator::slots_ceiling_bytes() const {
   const uint64_t ceiling = ceiling_bytes_;
   return refused_ ? std::min(ceiling, attached_bytes()) : ceiling;
@@ -74,6 +81,7 @@ uint64_t BlockAllocator::lasting_bytes() const {
 }
 
 bool BlockAllocator::has_room(Purpose purpose) const {
+  if (purpose == Purpose::kNormal && !has_heap()) return false;
   const uint64_t room = room_bytes();
   const uint64_t kept = purpose == Purpose::kNormal ? reserve_bytes(room) : 0;
   return used_bytes() + kBlockBytes + kept <= room;

@@ -13,6 +13,7 @@
 // Thread safety: all calls from any thread. Innermost lock of the store; the provider is called
 // without it.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -36,7 +37,8 @@ enum class Purpose { kNormal, kReserve };
 class BlockAllocator {
  public:
   // Slots that a predecessor left are used; what is in them does not count.
-  BlockAllocator(memory::SlotProvider& provider, uint64_t budget_bytes);
+  BlockAllocator(memory::SlotProvider& provider, uint64_t budget_bytes,
+                 uint64_t heap_bytes_max = ~uint64_t{0});
   BlockAllocator(const BlockAllocator&) = delete;
   BlockAllocator& operator=(const BlockAllocator&) = delete;
   // Leaves the slots to the provider, whose owner decides what becomes of them.
@@ -61,15 +63,18 @@ class BlockAllocator {
   // Acquires slots before puts need them and has them committed, until a quarter of `keep_bytes`
   // is free (at most 32 MiB). In the background. False when there is nothing to do.
   bool acquire_ahead(uint64_t keep_bytes);
+  // Acquires one slot and has it committed. False at the limit, the budget or the provider's end.
+  bool acquire_one();
   // A provider that refused a slot is not asked again until this is called.
   void ask_provider_again() { refused_ = false; }
 
   // Gives free blocks back, wholly free slots as such, until at most `keep_bytes` of them still
-  // hold memory; to a provider that cannot discard only slots, at most `slots_max`. Returns the
-  // bytes given back.
-  uint64_t trim(uint64_t keep_bytes, uint32_t slots_max = ~0u);
-  // Gives one wholly free slot back, the highest. False when there is none.
-  bool release_empty_slot();
+  // hold memory; to a provider that cannot discard only slots, at most `slots_max`, and none of
+  // `least_bytes` of slots. Returns the bytes given back.
+  uint64_t trim(uint64_t keep_bytes, uint32_t slots_max = ~0u, uint64_t least_bytes = 0);
+  // Gives one wholly free slot back, the highest, if `least_bytes` of slots stay. False when there
+  // is none.
+  bool release_empty_slot(uint64_t least_bytes = 0);
 
   // Bounds the slots: none is acquired beyond. Those held above it stay until they are drained;
   // meanwhile they may be used up to a ceiling that only falls.
@@ -100,6 +105,13 @@ class BlockAllocator {
   uint64_t room_bytes() const;
   // The same once the arena is within its limit: what can be promised.
   uint64_t lasting_bytes() const;
+  // The same within the slots held: what outlasts any fall of the limit.
+  uint64_t held_room_bytes() const {
+    return can_discard_ ? lasting_bytes()
+                        : std::min(lasting_bytes(), heap_bytes() + attached_bytes());
+  }
+  // The room of which `bytes` are left beside the reserve.
+  static uint64_t room_for(uint64_t bytes);
   // Kept for work that gives memory back: 2 slots or 2 %, of a small budget 1/16.
   static uint64_t reserve_bytes(uint64_t budget_bytes);
   uint64_t reserve_bytes() const { return reserve_bytes(room_bytes()); }
@@ -120,10 +132,15 @@ class BlockAllocator {
     const int64_t bytes = heap_bytes_;
     return bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
   }
+  uint64_t heap_bytes_max() const { return heap_bytes_max_; }
+  // Puts add to the heap only below its maximum: one put, or a hash set that doubles, above it.
+  bool has_heap() const { return heap_bytes() < heap_bytes_max_; }
+  // Whether less is left of it than puts shall find.
+  bool heap_is_short() const { return heap_bytes() > heap_bytes_max_ - heap_bytes_max_ / 64; }
   uint64_t released_slots() const { return released_slots_; }
   // Blocks ever allocated for puts.
   uint64_t allocations() const { return allocations_; }
-  // True when another block would not break the budget.
+  // True when another block would not break the budget, nor the heap its maximum (for kNormal).
   bool has_room(Purpose purpose) const;
   bool can_discard() const { return can_discard_; }
 
@@ -174,6 +191,7 @@ class BlockAllocator {
   memory::SlotProvider& provider_;
   std::byte* const base_;
   const bool can_discard_;
+  const uint64_t heap_bytes_max_;
   std::atomic<uint64_t> budget_bytes_;
   std::atomic<uint64_t> arena_limit_bytes_;
   std::atomic<uint64_t> ceiling_bytes_;  // of blocks in use; the limit, or on its way down to it

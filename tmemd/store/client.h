@@ -142,6 +142,7 @@ class Client : public std::enable_shared_from_this<Client> {
     std::array<std::atomic<uint64_t>, kKinds> content_bytes{};  // each content it shows, once
     std::atomic<uint64_t> scoped_bytes{0};  // of these, ephemeral ones in segments of a scope
     std::atomic<uint64_t> credits{0};       // raw pages kept for persistent puts to come
+    std::array<std::atomic<uint64_t>, kKinds> heap_bytes{};  // of its objects and leaves
   } usage;
   std::array<CounterLine, kCounterLines> counters;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Credits: room kept for persistent puts that a guest reports as done before they are answered.
 //
+// A credit is granted from memory that is held: slots that other guests may take promise nothing.
+//
 // A credit is charged like a raw persistent page, so that every other decision (guarantees, best
 // effort, caps, the budget's lower bound) sees it; the put that spends it takes its place.
 #include <algorithm>
@@ -9,6 +11,13 @@
 #include "tmemd/store/impl.h"
 
 namespace tmem::store {
+
+namespace {
+
+// Acquired while a guest waits.
+constexpr uint32_t kSlotsMax = 4;
+
+}  // namespace
 
 bool Store::wants_credits(const Client& client) {
   if (!client.live || client.frozen) return false;
@@ -24,8 +33,12 @@ uint32_t Store::reserve_credits(Client& client, uint32_t pages) {
   const std::lock_guard lock(impl_->credit_mutex);
   const uint64_t charged = client.charged_bytes(Kind::kPersistent);
   const uint64_t guaranteed = client.guarantee_bytes;
-  const uint64_t room_bytes =
-      (guaranteed > charged ? guaranteed - charged : 0) + impl_->unpromised_bytes();
+  const auto own_bytes = static_cast<int64_t>(guaranteed > charged ? guaranteed - charged : 0);
+  const auto wanted_bytes = static_cast<int64_t>(pages * kRawPageBytes);
+  (void)impl_->hold_more(wanted_bytes - own_bytes, kSlotsMax);
+  int64_t others_bytes = impl_->unpromised_bytes(impl_->blocks.held_room_bytes());
+  if (impl_->blocks.can_discard()) others_bytes = std::max<int64_t>(others_bytes, 0);
+  const auto room_bytes = static_cast<uint64_t>(std::max<int64_t>(own_bytes + others_bytes, 0));
   uint64_t count = std::min<uint64_t>(pages, room_bytes / kRawPageBytes);
   if (const uint64_t cap = client.cap_pages; cap != kNoCap) {
     const uint64_t taken = client.pages() + client.usage.credits;

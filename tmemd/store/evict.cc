@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Eviction: drops the oldest ephemeral segment of the client that the scheduler names.
+// Eviction: drops the oldest ephemeral segment of the client that the scheduler names; where the
+// heap is short, the oldest objects of the client with the largest index.
 #include <algorithm>
 
 #include "libtmem/base/mutation.h"
@@ -118,6 +119,39 @@ uint64_t Impl::drop_same_filled(Client& client, uint32_t limit) {
   client.add(0, Counter::kEvictedPages, dropped);
   evicted_pages.fetch_add(dropped, std::memory_order_relaxed);
   return dropped;
+}
+
+// Of the oldest objects, in one shard after the other.
+uint64_t Impl::drop_objects(Client& client, uint32_t limit) {
+  uint32_t dropped = 0;
+  for (Pool& pool : client.pools) {
+    const PoolState state = pool.load();
+    if (!state.alive() || state.shared || state.kind != Kind::kEphemeral) continue;
+    for (uint32_t looked = 0; looked < kShards && dropped < limit; ++looked) {
+      const uint32_t s = heap_shard_++ % kShards;
+      const std::lock_guard lock(shards[s]->lock);
+      auto& objects = pool.objects[s];
+      while (dropped < limit && !objects.empty() && objects.front().kind == Kind::kEphemeral) {
+        ObjectNode& object = objects.front();
+        dropped += shards[s]->remove_pages(object, limit - dropped, false);
+        shards[s]->forget_if_empty(object);
+      }
+    }
+  }
+  client.add(0, Counter::kEvictedPages, dropped);
+  evicted_pages.fetch_add(dropped, std::memory_order_relaxed);
+  return dropped;
+}
+
+bool Impl::evict_objects() {
+  const std::vector<ClientRef> clients = registry.live();
+  std::vector<Holding> holdings;
+  for (const ClientRef& c : clients)
+    holdings.push_back({c.get(), c->usage.heap_bytes[0], c->weight});
+  const auto drop = [this](Client& c) { return drop_objects(c, kSlicePages) != 0; };
+  for (Client* victim : victims(holdings))
+    if (drop(*victim)) return true;
+  return std::ranges::any_of(clients, [&drop](const ClientRef& c) { return drop(*c); });
 }
 
 bool Impl::evict_from(Worker::State& worker, Client& client) {

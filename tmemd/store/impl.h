@@ -71,8 +71,15 @@ class Impl {
   bool make_room(Worker::State& worker);
   // The same for a client at its cap: flushed pages that still count, then its oldest.
   bool make_room_under_cap(Worker::State& worker, Client& client);
-  // Memory that nobody is promised and that persistent pages may take.
-  uint64_t unpromised_bytes() const;
+  // Memory, of `room_bytes`, that nobody is promised and that persistent pages may take; negative
+  // when more is promised.
+  int64_t unpromised_bytes(uint64_t room_bytes) const;
+  // Acquires slots until that much of what is held is not promised, where memory not held can be
+  // lost. Returns how many.
+  uint32_t hold_more(int64_t wanted_bytes, uint32_t slots_max);
+  // The slots to hold, whatever happens to the limit, so that promises can be kept. 0: any number
+  // will do, as the provider's memory is the process's own.
+  uint64_t promised_arena_bytes() const;
   // What of the arena shrink() leaves for persistent pages, records and promises.
   uint64_t needed_arena_bytes() const;
   // What shrink() could give back in whole slots.
@@ -82,7 +89,8 @@ class Impl {
   bool best_effort_fits();
   // Call when something was promised: best effort looks anew.
   void forget_best_effort() { best_effort_puts_ = 0; }
-  bool evict_some(Worker::State& worker);                  // by weight
+  bool evict_some(Worker::State& worker);  // by weight
+  bool evict_objects();                    // the same for the heap: of whose index is the largest
   bool evict_from(Worker::State& worker, Client& client);  // its oldest
   // Has the flushed objects of a pool freed by and by; of a removed client all, then its number.
   void add_flushed(ClientRef client, uint32_t pool);
@@ -116,6 +124,7 @@ class Impl {
   uint64_t drop_refs(Client& client, const Owner& scope, const std::vector<Handle>& handles);
   uint64_t drop_scoped(Worker::State& worker, Client& client, uint64_t older_than);
   uint64_t drop_same_filled(Client& client, uint32_t limit);
+  uint64_t drop_objects(Client& client, uint32_t limit);
   bool evict_globally_oldest(Worker::State& worker);
   bool compress_some(Worker::State& worker, Tier from, uint64_t put_before_ms,
                      unsigned* blocks_done);
@@ -128,6 +137,7 @@ class Impl {
   bool nursery_full() const;
   void seal_idle();
   void enforce_caps(Worker::State& worker);
+  bool hold_promises(uint64_t arena_bytes);
   bool maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done);
   bool shrink_once(Worker::State& worker, uint64_t target_bytes, unsigned* blocks_done);
   bool use_less(Worker::State& worker, unsigned* blocks_done);
@@ -146,11 +156,14 @@ class Impl {
   // Closed holes: what it comes to when segments are packed.
   enum class Holes { kOpen, kClosed };
   Promises promises(Holes holes) const;
+  int64_t unpromised_arena_bytes(uint64_t room_bytes) const;
+  int64_t unpromised_heap_pages() const;
 
   std::atomic<int64_t> best_effort_puts_{0};  // that may go on before the next look
   std::atomic<uint64_t> allocations_seen_{0};
-  std::atomic<uint64_t> active_ms_{0};  // when maintain last saw puts
-  std::mutex pending_mutex_;            // innermost
+  std::atomic<uint32_t> heap_shard_{0};  // where drop_objects() goes on
+  std::atomic<uint64_t> active_ms_{0};   // when maintain last saw puts
+  std::mutex pending_mutex_;             // innermost
   std::deque<Pending> pending_;
   std::mutex shrink_mutex_;       // guards the two below; outermost
   uint32_t left_slot_ = kNoSlot;  // that drain_some() could not empty

@@ -88,13 +88,20 @@ void KeyShard::FreeLeaf::operator()(Leaf* leaf) const {
   ::operator delete(leaf);
 }
 
-KeyShard::LeafPtr KeyShard::make_leaf(const LeafKey& key, uint32_t capacity) {
+void KeyShard::add_heap(const ObjectNode& object, int64_t bytes) {
+  blocks_.add_heap_bytes(bytes);
+  object.client->usage.heap_bytes[static_cast<size_t>(object.kind)].fetch_add(
+      static_cast<uint64_t>(bytes), std::memory_order_relaxed);
+}
+
+KeyShard::LeafPtr KeyShard::make_leaf(const ObjectNode& object, uint32_t number,
+                                      uint32_t capacity) {
   Leaf* leaf = new (::operator new(leaf_bytes(capacity))) Leaf;
-  leaf->object = key.object;
-  leaf->number = key.number;
-  leaf->salt = key.salt;
+  leaf->object = object.record;
+  leaf->number = number;
+  leaf->salt = salt_of(object);
   leaf->capacity = capacity;
-  blocks_.add_heap_bytes(static_cast<int64_t>(leaf_bytes(capacity)) + kMallocBytes);
+  add_heap(object, static_cast<int64_t>(leaf_bytes(capacity)) + kMallocBytes);
   return LeafPtr(leaf);
 }
 
@@ -109,12 +116,12 @@ void KeyShard::remove_leaf(ObjectNode& object, Leaf& leaf) {
   Leaf** link = &object.leaves;
   while (*link != &leaf) link = &(*link)->next;
   *link = leaf.next;
-  blocks_.add_heap_bytes(-static_cast<int64_t>(leaf_bytes(leaf.capacity)) - kMallocBytes);
+  add_heap(object, -static_cast<int64_t>(leaf_bytes(leaf.capacity)) - kMallocBytes);
   FreeLeaf{}(&leaf);
 }
 
 Leaf* KeyShard::widen(ObjectNode& object, Leaf& leaf) {
-  LeafPtr wide = make_leaf({leaf.object, leaf.number, leaf.salt}, leaf.capacity * 4);
+  LeafPtr wide = make_leaf(object, leaf.number, leaf.capacity * 4);
   wide->present = leaf.present;
   std::memcpy(wide->slots(), leaf.slots(), leaf.count() * sizeof(Handle));
   Leaf* result = wide.get();
@@ -148,7 +155,7 @@ ObjectNode* KeyShard::make_object(const ObjectKey& key, Kind kind) {
   node->kind = kind;
   node->hash = key.hash;
   node->record = make_handle(number_, index);
-  blocks_.add_heap_bytes(sizeof(ObjectNode) + kMallocBytes);
+  add_heap(*node, sizeof(ObjectNode) + kMallocBytes);
   objects_.insert(*node);
   key.client->pools[key.pool].objects[number_].push_back(*node);
   return node.release();
@@ -162,7 +169,7 @@ void KeyShard::forget_if_empty(ObjectNode& object) {
   auto& list = object.client->pools[object.pool].objects[number_];
   list.erase(list.iterator_to(object));
   tables_.objects(number_).release(object.record & kIndexMask);
-  blocks_.add_heap_bytes(-static_cast<int64_t>(sizeof(ObjectNode)) - kMallocBytes);
+  add_heap(object, -static_cast<int64_t>(sizeof(ObjectNode)) - kMallocBytes);
 }
 
 void KeyShard::detach(ObjectNode& object) {
@@ -206,7 +213,7 @@ bool KeyShard::set_page(ObjectNode& object, uint32_t index, Handle page) {
   const bool full = leaf == nullptr || leaf->count() == leaf->capacity;
   if (full && !blocks_.has_room(Purpose::kNormal)) return false;
   if (leaf == nullptr) {
-    LeafPtr fresh = make_leaf({object.record, leaf_number(index), salt_of(object)}, 4);
+    LeafPtr fresh = make_leaf(object, leaf_number(index), 4);
     leaf = fresh.get();
     adopt(object, std::move(fresh));
   } else if (full) {

@@ -180,7 +180,8 @@ class KeyShard {
   };
   using LeafPtr = std::unique_ptr<Leaf, FreeLeaf>;
 
-  LeafPtr make_leaf(const LeafKey& key, uint32_t capacity);
+  LeafPtr make_leaf(const ObjectNode& object, uint32_t number, uint32_t capacity);
+  void add_heap(const ObjectNode& object, int64_t bytes);
   Leaf* find_leaf(const ObjectNode& object, uint32_t index);
   void adopt(ObjectNode& object, LeafPtr leaf);
   void add_to_pool(const ObjectNode& object, int64_t step);

@@ -3,6 +3,7 @@
 // memory; in the background. Eviction itself is in evict.cc, compressing and cleaning in
 // compact.cc. Works in units of a segment or of some dozens of pages, holding no lock in between.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "tmemd/store/impl.h"
@@ -15,6 +16,10 @@ namespace {
 constexpr uint64_t kRestMs = 10'000;
 // Slots given back in one call: some milliseconds each where the provider has to clear them.
 constexpr uint32_t kTrimSlotsMax = 16;
+// What a page costs in the heap where objects hold many: its part of a leaf, of the hash sets and
+// of its segment's list.
+constexpr int64_t kHeapPageBytes = 32;
+constexpr int64_t kSlotBytes = memory::kSlotBytes;
 
 }  // namespace
 
@@ -126,13 +131,47 @@ Impl::Promises Impl::promises(Holes holes) const {
   return sum;
 }
 
-uint64_t Impl::unpromised_bytes() const {
-  const uint64_t room_bytes = blocks.lasting_bytes();
+int64_t Impl::unpromised_arena_bytes(uint64_t room_bytes) const {
   Promises promised = promises(Holes::kOpen);
   promised.kept_block_bytes += blocks.heap_bytes();
   const uint64_t promised_bytes =
       BlockAllocator::reserve_bytes(room_bytes) + promised.block_bytes();
-  return room_bytes > promised_bytes ? room_bytes - promised_bytes : 0;
+  return static_cast<int64_t>(room_bytes) - static_cast<int64_t>(promised_bytes);
+}
+
+// Pages whose index the heap can take beside what persistent pages have and are promised; a part is
+// left to ephemeral ones.
+int64_t Impl::unpromised_heap_pages() const {
+  if (blocks.heap_bytes_max() == kNoHeapMax) return std::numeric_limits<int32_t>::max();
+  const uint64_t max_bytes = blocks.heap_bytes_max() - blocks.heap_bytes_max() / 16;
+  uint64_t evictable_bytes = 0;
+  for (const ClientRef& c : registry.all()) evictable_bytes += c->usage.heap_bytes[0];
+  const uint64_t heap_bytes = blocks.heap_bytes();
+  const auto free_bytes = static_cast<int64_t>(max_bytes) -
+                          static_cast<int64_t>(heap_bytes - std::min(heap_bytes, evictable_bytes));
+  const uint64_t expected_pages = promises(Holes::kOpen).expected_bytes / kRawPageBytes;
+  return free_bytes / kHeapPageBytes - static_cast<int64_t>(expected_pages);
+}
+
+int64_t Impl::unpromised_bytes(uint64_t room_bytes) const {
+  return std::min(unpromised_arena_bytes(room_bytes),
+                  unpromised_heap_pages() * static_cast<int64_t>(kRawPageBytes));
+}
+
+uint32_t Impl::hold_more(int64_t wanted_bytes, uint32_t slots_max) {
+  uint32_t slots = 0;
+  while (!blocks.can_discard() && slots < slots_max &&
+         unpromised_arena_bytes(blocks.held_room_bytes()) < wanted_bytes && blocks.acquire_one())
+    ++slots;
+  return slots;
+}
+
+uint64_t Impl::promised_arena_bytes() const {
+  if (blocks.can_discard()) return 0;
+  const Promises promised = promises(Holes::kOpen);
+  if (promised.charged_bytes == 0) return 0;
+  const uint64_t heap_bytes = blocks.heap_bytes();
+  return BlockAllocator::room_for(promised.block_bytes() + heap_bytes) - heap_bytes;
 }
 
 // Looks at all clients, so not at each put: a look that found much room is good for some more puts,
@@ -140,7 +179,12 @@ uint64_t Impl::unpromised_bytes() const {
 bool Impl::best_effort_fits() {
   constexpr uint64_t kPutsMax = 256;
   if (best_effort_puts_.fetch_sub(1, std::memory_order_relaxed) > 0) return true;
-  const uint64_t pages = unpromised_bytes() / kRawPageBytes;
+  const uint32_t slots = hold_more(kPutsMax * kRawPageBytes, 1);
+  int64_t bytes = unpromised_bytes(blocks.held_room_bytes());
+  // While a promise is not held yet, puts get what they have acquired, and leave it the rest.
+  if (slots != 0)
+    bytes = std::max(bytes, std::min(unpromised_bytes(blocks.lasting_bytes()), kSlotBytes));
+  const uint64_t pages = static_cast<uint64_t>(std::max<int64_t>(bytes, 0)) / kRawPageBytes;
   best_effort_puts_ = static_cast<int64_t>(std::min(pages / 4, kPutsMax));
   return pages != 0;
 }
@@ -148,6 +192,7 @@ bool Impl::best_effort_fits() {
 bool Impl::make_room(Worker::State& worker) {
   unsigned blocks_done = 0;
   if (reclaim_pending(4 * kSlicePages)) return true;
+  if (!blocks.has_heap()) return evict_objects();
   const uint64_t before = blocks.used_bytes();
   // Neither gains anything from incompressible pages.
   if (nursery_full() && compress_some(worker, Tier::kRaw, kAnyAge, &blocks_done) &&
@@ -188,6 +233,10 @@ bool Impl::maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done
     *blocks_done += 1;
     return true;
   }
+  if (blocks.heap_is_short()) {
+    *blocks_done += 16;
+    if (evict_objects()) return true;
+  }
   if (const uint64_t room = blocks.room_bytes();
       blocks.used_bytes() + BlockAllocator::reserve_bytes(room) > room) {
     *blocks_done += 16;
@@ -204,6 +253,13 @@ bool Impl::maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done
   return too_many_holes(cleaning.holes_share) && clean_some(cleaning.dead_share, blocks_done);
 }
 
+// True when slots are missing still that can be had.
+bool Impl::hold_promises(uint64_t arena_bytes) {
+  for (uint32_t slots = 0; blocks.attached_bytes() < arena_bytes; ++slots)
+    if (slots == kTrimSlotsMax || !blocks.acquire_one()) return slots == kTrimSlotsMax;
+  return false;
+}
+
 bool Impl::maintain(Worker::State& worker, unsigned slices) {
   blocks.ask_provider_again();
   seal_idle();
@@ -216,12 +272,14 @@ bool Impl::maintain(Worker::State& worker, unsigned slices) {
   bool more = true;
   while (more && blocks_done < slices) more = maintain_once(worker, idle, &blocks_done);
   if (!more) seal_idle();
+  const uint64_t promised_bytes = promised_arena_bytes();
+  if (hold_promises(promised_bytes)) more = true;
   const bool at_rest = now_ms - active_ms_ >= kRestMs;
   if (at_rest || blocks.held_bytes() > blocks.budget_bytes()) {
-    (void)blocks.trim(/*keep_bytes=*/0, kTrimSlotsMax);
+    (void)blocks.trim(/*keep_bytes=*/0, kTrimSlotsMax, promised_bytes);
   } else {
     const uint64_t keep_bytes = blocks.used_bytes() / 100 * options.nursery_percent;
-    (void)blocks.trim(keep_bytes, kTrimSlotsMax);
+    (void)blocks.trim(keep_bytes, kTrimSlotsMax, promised_bytes);
     if (!idle && blocks.acquire_ahead(keep_bytes)) more = true;
   }
   return more;

@@ -25,8 +25,11 @@ uint64_t whole_slots(uint64_t bytes) {
 
 }  // namespace
 
+// Whole slots where something is promised: the last one must not go for a part of it.
 uint64_t Impl::needed_arena_bytes() const {
-  return blocks.reserve_bytes() + promises(Holes::kClosed).block_bytes();
+  const Promises promised = promises(Holes::kClosed);
+  const uint64_t bytes = blocks.reserve_bytes() + promised.block_bytes();
+  return promised.charged_bytes != 0 ? whole_slots(bytes) : bytes;
 }
 
 uint64_t Impl::freeable_slot_bytes() const {
@@ -122,6 +125,10 @@ ShrinkState Impl::shrink(Worker::State& worker, unsigned slices) {
     if (blocks_done >= slices || attached_bytes <= limit_bytes) return ShrinkState::kMore;
     const uint64_t target_bytes = std::max(limit_bytes, needed_arena_bytes());
     if (attached_bytes > target_bytes && shrink_once(worker, target_bytes, &blocks_done)) continue;
+    if (reclaim_pending(kSlicePages)) {
+      ++blocks_done;
+      continue;
+    }
     drain_failures_ = 0;
     left_slot_ = kNoSlot;
     return ShrinkState::kStuck;

@@ -65,7 +65,11 @@ bool BlockAllocator::acquire_ahead(uint64_t keep_bytes) {
   const uint64_t attached = attached_bytes();
   const uint64_t free_bytes = attached - std::min(attached, used_block_bytes());
   if (free_bytes + memory::kSlotBytes > wanted_bytes) return false;
-  if (attached + heap_bytes() + memory::kSlotBytes > budget_bytes_) return false;
+  return acquire_one();
+}
+
+bool BlockAllocator::acquire_one() {
+  if (attached_bytes() + heap_bytes() + memory::kSlotBytes > budget_bytes_) return false;
   if (!reserve_slot()) return false;
   const auto id = provider_.acquire();
   if (!id) {
@@ -98,11 +102,12 @@ void BlockAllocator::give_back(uint32_t s) {
   ++released_slots_;
 }
 
-bool BlockAllocator::release_empty_slot() {
+bool BlockAllocator::release_empty_slot(uint64_t least_bytes) {
   if (empty_slots_ == 0) return false;
   uint32_t s = 0;
   {
     const std::lock_guard lock(mutex_);
+    if (attached_bytes() < least_bytes + memory::kSlotBytes) return false;
     size_t w = empty_.size();
     while (w > 0 && empty_[w - 1] == 0) --w;
     if (w == 0) return false;
@@ -166,7 +171,7 @@ uint64_t BlockAllocator::trim_slot(uint32_t s) {
   return discarded_bytes;
 }
 
-uint64_t BlockAllocator::trim(uint64_t keep_bytes, uint32_t slots_max) {
+uint64_t BlockAllocator::trim(uint64_t keep_bytes, uint32_t slots_max, uint64_t least_bytes) {
   uint64_t given_bytes = 0;
   if (can_discard_) {
     for (uint32_t s = 0; s < slots_.size() && stale_blocks_ * kBlockBytes > keep_bytes; ++s)
@@ -175,7 +180,7 @@ uint64_t BlockAllocator::trim(uint64_t keep_bytes, uint32_t slots_max) {
   }
   const uint64_t keep_slots =
       keep_bytes == 0 ? 0 : std::max(keep_bytes / memory::kSlotBytes, kAheadSlotsMin);
-  while (empty_slots_ > keep_slots && slots_max-- > 0 && release_empty_slot())
+  while (empty_slots_ > keep_slots && slots_max-- > 0 && release_empty_slot(least_bytes))
     given_bytes += memory::kSlotBytes;
   return given_bytes;
 }

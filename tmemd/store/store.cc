@@ -29,7 +29,7 @@ Impl::Impl(const Options& options_in, memory::SlotProvider& provider, const Cloc
     : options(options_in),
       clock(clock_in),
       epoch(options_in.epoch != 0 ? options_in.epoch : seed * 0x9e3779b97f4a7c15 | 1),
-      blocks(provider, options_in.budget_bytes),
+      blocks(provider, options_in.budget_bytes, options_in.heap_bytes_max),
       chunks(blocks),
       segments(blocks),
       tables(blocks, chunks),

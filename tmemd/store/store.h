@@ -107,7 +107,7 @@ class Store {
   // Whether new credits make sense: it lives, is not frozen and has a persistent pool.
   static bool wants_credits(const Client& client);
   // Keeps room for up to `pages` raw pages more, as if the client held them persistently, so that
-  // puts paid with them find memory. Returns how many.
+  // puts paid with them find memory. Returns how many. May acquire some slots.
   uint32_t reserve_credits(Client& client, uint32_t pages);
   // Gives back room that no put will use.
   void release_credits(Client& client, uint32_t pages);
@@ -137,8 +137,9 @@ class Store {
   // ---- Whole slots: memory that the provider's owner wants back ----
 
   // Bounds the 2 MiB slots held, beside the budget: none is acquired beyond it. What is held above
-  // goes by shrink(); meanwhile operations go on in it. Best effort, credits and guarantees of new
-  // clients are measured by the limit at once. Cheap; any value, as often as wanted.
+  // goes by shrink(); meanwhile operations go on in it. Best effort and guarantees of new clients
+  // are measured by the limit at once; credits by the slots held, if memory not held can be lost.
+  // Slots for promises are acquired by maintain() and kept. Cheap; any value, as often as wanted.
   void set_arena_limit(uint64_t bytes);
   // Works towards the arena limit: gives free slots back, drops ephemeral pages (most over-entitled
   // client first) until what is left fits, and empties slots by moving what is in them. Keeps what

@@ -63,6 +63,7 @@ struct PoolSpec {
 enum class Payment : uint8_t { kNone, kCredit };
 
 inline constexpr uint64_t kNoCap = ~uint64_t{0};
+inline constexpr uint64_t kNoHeapMax = ~uint64_t{0};
 
 // What the administrator grants a client.
 struct ClientSettings {
@@ -87,6 +88,9 @@ struct ClientIdentity {
 struct Options {
   // All memory the store may hold, arena and metadata together.
   uint64_t budget_bytes = 256 * kMiB;
+  // Of these, what the process's own memory may hold: the volatile index. Persistent pages that
+  // are there already may keep it above.
+  uint64_t heap_bytes_max = kNoHeapMax;
   // Age at which a sealed raw segment is compressed with LZ4, and an LZ4 segment with zstd. A
   // page that is got or flushed before costs no compression.
   uint64_t lz4_after_ms = 2'000;
@@ -145,7 +149,9 @@ struct StoreStats {
   uint64_t budget_bytes = 0;
   uint64_t held_bytes = 0;      // memory it holds, all metadata included
   uint64_t metadata_bytes = 0;  // the part of held_bytes that holds no page contents
-  uint64_t reserve_bytes = 0;   // kept for the cleaner
+  uint64_t heap_bytes = 0;      // of these, the volatile index, in the process's own memory
+  uint64_t heap_bytes_max = 0;
+  uint64_t reserve_bytes = 0;  // kept for the cleaner
   // Free + what dropping all ephemeral pages gives. Of a provider that cannot discard: what
   // shrink() can give back in whole slots, at least.
   uint64_t freeable_bytes = 0;
