@@ -65,6 +65,7 @@ Result<void> Daemon::open_store(const control::Config& config, const Clock& cloc
     return fail_os("cannot get random bytes");
   store::Options options = config.store;
   options.budget_bytes = memory_->budget_bytes();
+  options.heap_bytes_max = memory_->heap_bytes_max();
   if (config.seed == 0 && getrandom(&options.epoch, sizeof(options.epoch), 0) !=
                               static_cast<ssize_t>(sizeof(options.epoch)))
     return fail_os("cannot get random bytes for the store's epoch");

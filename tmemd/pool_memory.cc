@@ -40,6 +40,8 @@ std::string why_no_domain() {
 
 // So much of domain 0's own memory may the page tables of a pool domain take, as a part.
 constexpr uint64_t kPageTablesShare = 8;
+// And the index of the pages, which may have more entries than honest guests need.
+constexpr uint64_t kHeapShare = 4;
 
 // How much the page tables allow: they take 8 bytes a page.
 uint64_t mappable_bytes(uint64_t own_memory_bytes) {
@@ -133,6 +135,8 @@ Result<void> PoolMemory::open_domain() {
   TMEM_TRY(auto hypervisor, memory::xen::open_hypervisor());
   TMEM_TRY(domain_, memory::xen::PoolDomain::open(std::move(hypervisor), *host_, options));
   budget_bytes_ = domain_->bytes_max();
+  if (const uint64_t own_bytes = own_memory_bytes(); own_bytes != 0)
+    heap_bytes_max_ = own_bytes / kHeapShare;
   auto low_memory = memory::xen::open_low_memory_event();
   if (low_memory)
     low_memory_ = *std::move(low_memory);

@@ -38,6 +38,8 @@ class PoolMemory {
   memory::SlotProvider& slots();
   // For the store's start.
   uint64_t budget_bytes() const { return budget_bytes_; }
+  // How much of this domain's own memory the index of a pool domain may take.
+  uint64_t heap_bytes_max() const { return heap_bytes_max_; }
 
   // Fits a pool domain to what Xen has free, until stop_keeping(). `on_lost`: once, from the
   // keeper's thread, when somebody destroyed the pool domain. Nothing to do for a memfd.
@@ -61,6 +63,7 @@ class PoolMemory {
   const bool populates_;
   const Log log_;
   uint64_t budget_bytes_ = 0;
+  uint64_t heap_bytes_max_ = store::kNoHeapMax;
   std::unique_ptr<memory::SlotProvider> memfd_;  // or what follows
   std::unique_ptr<memory::xen::HostMemory> host_;
   std::unique_ptr<memory::xen::LowMemoryEvent> low_memory_;  // null: somebody else has it
