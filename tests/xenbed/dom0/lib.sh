@@ -201,13 +201,15 @@ disk() {
 
 # ---- between scenarios ----
 
-domains() { xl list | awk 'NR > 1 && $2 > 0 { print $2 }'; }
-no_domains() { [ -z "$(domains)" ]; }
+# The guests; and all but dom0, the pool domain too.
+domains() { xl list | awk 'NR > 1 && $2 > 0 && $1 != "tmem-pool" { print $2 }'; }
+all_domains() { xl list | awk 'NR > 1 && $2 > 0 { print $2 }'; }
+no_domains() { [ -z "$(all_domains)" ]; }
 
 reset_host() {
   _pid=$(pidof tmemd) && kill -KILL $_pid
-  # The pool domain too, which outlives tmemd.
-  for _id in $(domains); do xl destroy "$_id"; done
+  # The pool domain outlives it.
+  for _id in $(all_domains); do xl destroy "$_id"; done
   wait_for 20 no_domains
   rm -rf /run/tmemd /run/*.cfg /var/log/xen/guest-* /var/log/tmemd.log /etc/tmemd
   mkdir -p /run/tmemd
