@@ -168,7 +168,8 @@ TEST_CASE("a client's settings: rule by uuid, else by name, over the defaults") 
 
 TEST_CASE("each mistake is refused with file, line, key and advice") {
   const BadFile file = GENERATE(
-      BadFile{"[pool]\nmemroy = 1", "t.toml:2: pool.memroy: unknown key", "known here are provider, memory"},
+      BadFile{"[pool]\nmemroy = 1", "t.toml:2: pool.memroy: unknown key",
+              "known here are provider, memory"},
       BadFile{"[poool]", "t.toml:1: poool: unknown key", "pool, store, loopback"},
       BadFile{"x = 1", "t.toml:1: x: unknown key", "pool"},
       BadFile{"pool = 1", "t.toml:1: pool: not a section", "[pool]"},
