@@ -119,9 +119,10 @@ uint64_t Store::evict(Worker& worker, uint64_t bytes) {
 
 uint64_t Store::evict_client(Worker& worker, Client& client) {
   const auto pages = [&client] { return client.usage.pages[0].load(); };
+  // Not by the pages held: another thread may be freeing some that were flushed before.
+  const uint64_t before = sum_counters(client).evicted_pages;
   while (impl_->reclaim_pending(64)) {
   }
-  const uint64_t before = pages();
   // Segments that another thread compresses or cleans come back soon.
   for (unsigned misses = 0; pages() != 0 && misses < kEvictMissesMax; ++misses) {
     if (impl_->evict_from(worker.state(), client))
@@ -129,7 +130,7 @@ uint64_t Store::evict_client(Worker& worker, Client& client) {
     else
       std::this_thread::yield();
   }
-  return before - std::min(before, pages());
+  return sum_counters(client).evicted_pages - before;
 }
 
 void Store::set_arena_limit(uint64_t bytes) {

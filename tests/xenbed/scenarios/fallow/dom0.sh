@@ -44,7 +44,6 @@ tmem info
 tmem list
 xenmem scan-domain "$(pool_domain)" --seed 61 --pages $((SET_MIB * 256)) | count_pairs pool.
 
-# Ballooning dom0 by as much, in the same boot; what the pool takes and gives is in its own figures.
 job=$(guest_start g1 sh $script read_on $SET_MIB)
 
 guest_config() { # NAME MIB
@@ -90,9 +89,11 @@ done
 count cycles.done $done
 count cycles.failed $failed
 scan free_after_cycles
+# What the pool takes and gives is in its own figures; dom0's balloon, under the same load.
+tmem info --json | count_json loaded
+xenmem balloon 64 | count_pairs balloon.
 guest_run g1 60 rm /run/read_on
 guest_report g1 "$job" 300 load.
-tmem info --json | count_json loaded
 
 # A batch of a guest while 64 MiB are given back; and, to compare, while nothing is. Nothing else is
 # started in dom0 meanwhile.
@@ -111,8 +112,6 @@ stall() {
 }
 stall calm 0
 stall stall 64
-xenmem balloon 64 | count_pairs balloon.
-tmem info --json | count_json rates
 
 step after read "$SET_MIB"
 guest_report g1 "$(guest_start g1 sh $script end)" 60 ''
