@@ -33,7 +33,6 @@ std::string why_no_domain() {
   if (access("/dev/xen/privcmd", R_OK | W_OK) != 0) return "this is not Xen's domain 0";
   std::string type;
   std::ifstream("/sys/hypervisor/guest_type") >> type;
-  // Measured: mapping Xen's memory costs a PVH domain 0 sixty times as much.
   if (type != "PV") return "domain 0 is not a PV domain, so a pool domain would be slow";
   return "";
 }
@@ -74,10 +73,7 @@ const char* to_string(fallow::WishState state) {
 }  // namespace
 
 PoolMemory::PoolMemory(const control::Config& config, Log log)
-    : config_(config.pool),
-      size_bytes_(config.store.budget_bytes),
-      populates_(config.pool.populate),
-      log_(std::move(log)) {}
+    : config_(config.pool), size_bytes_(config.store.budget_bytes), log_(std::move(log)) {}
 
 Result<std::unique_ptr<PoolMemory>> PoolMemory::open(const control::Config& config,
                                                      bool may_use_xen, const Log& log) {
@@ -122,7 +118,7 @@ memory::SlotProvider& PoolMemory::slots() {
 
 Result<void> PoolMemory::open_memfd() {
   budget_bytes_ = size_bytes_;
-  TMEM_TRY(memfd_, memory::create_memfd_provider({size_bytes_, populates_}));
+  TMEM_TRY(memfd_, memory::create_memfd_provider({size_bytes_, config_.populate}));
   return {};
 }
 

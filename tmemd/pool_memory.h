@@ -60,7 +60,6 @@ class PoolMemory {
 
   const control::PoolConfig config_;
   const uint64_t size_bytes_;  // as configured
-  const bool populates_;
   const Log log_;
   uint64_t budget_bytes_ = 0;
   uint64_t heap_bytes_max_ = store::kNoHeapMax;

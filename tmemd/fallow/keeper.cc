@@ -61,11 +61,10 @@ Result<void> Keeper::make_room(uint64_t bytes, uint64_t hold_ms) {
   // Before looking: what is free then stays free. (The next look sets it right if this fails.)
   pool_.domain.set_floor_bytes(std::max(pool_.domain.floor_bytes(), bytes));
   wake();
-  const auto free_bytes = free_now();
-  if (!free_bytes) return tl::make_unexpected(free_bytes.error());
+  TMEM_TRY(const FreeMemory free, free_now());
   const uint64_t freeable_bytes = pool_.store.stats().freeable_bytes;
-  if (*free_bytes + freeable_bytes < bytes)
-    return fail(Errc::kNoSpace, mib(bytes) + " cannot be had: " + mib(*free_bytes) +
+  if (free.bytes + freeable_bytes < bytes)
+    return fail(Errc::kNoSpace, mib(bytes) + " cannot be had: " + mib(free.bytes) +
                                     " are free and the pool can give back " + mib(freeable_bytes) +
                                     "; shrink or stop a guest");
   const uint64_t now_ms = pool_.clock.now_ms();
@@ -74,7 +73,7 @@ Result<void> Keeper::make_room(uint64_t bytes, uint64_t hold_ms) {
   wish_hold_ms_ = hold_ms;
   stuck_ = false;
   state_.wish = KeeperState::OfWish{bytes, WishState::kMaking, hold_ms};
-  follow_wish(*free_bytes, now_ms);
+  follow_wish(free.bytes, now_ms);
   wake();
   return {};
 }
@@ -129,11 +128,12 @@ bool Keeper::tick() {
   return state == store::ShrinkState::kMore;
 }
 
-// What nobody has, nor is about to get.
-Result<uint64_t> Keeper::free_now() const {
+Result<Keeper::FreeMemory> Keeper::free_now() const {
+  // In this order: what Xen counts meanwhile is left out twice, never forgotten.
   const uint64_t pending_bytes = pool_.domain.pending_bytes();
   TMEM_TRY(const memory::xen::HostMemoryInfo host, pool_.host.read());
-  return host.available_bytes() - std::min(host.available_bytes(), pending_bytes);
+  const uint64_t available_bytes = host.available_bytes();
+  return FreeMemory{host, available_bytes - std::min(available_bytes, pending_bytes)};
 }
 
 // Looks at the host, and has pool and store keep to what follows from it.
@@ -143,19 +143,19 @@ Result<void> Keeper::look() {
     guests_read_ms_ = std::max<uint64_t>(now_ms, 1);
     largest_guest_ = largest_guest_bytes(options_.guest_directories);
   }
-  const auto free_bytes = free_now();
-  const auto host = pool_.host.read();
+  const auto free = free_now();
   const store::StoreStats stats = pool_.store.stats();
   const std::lock_guard lock(mutex_);
   end_old_wish(now_ms);
-  if (!host || !free_bytes) {
+  if (!free) {
     state_.host.reset();
-    return tl::make_unexpected(host ? free_bytes.error() : host.error());
+    return tl::make_unexpected(free.error());
   }
-  follow_wish(*free_bytes, now_ms);
-  state_.host = *host;
-  state_.head_room_bytes = head_room_bytes(options_.head_room, host->total_bytes, largest_guest_);
-  state_.plan = plan(*host, stats.arena_bytes, {stats.budget_bytes, state_.head_room_bytes}, wish_);
+  const memory::xen::HostMemoryInfo& host = free->host;
+  follow_wish(free->bytes, now_ms);
+  state_.host = host;
+  state_.head_room_bytes = head_room_bytes(options_.head_room, host.total_bytes, largest_guest_);
+  state_.plan = plan(host, stats.arena_bytes, {stats.budget_bytes, state_.head_room_bytes}, wish_);
   // Under the mutex, so that no wish comes between; both only set a figure.
   pool_.domain.set_floor_bytes(state_.plan.floor_bytes);
   pool_.store.set_arena_limit(state_.plan.pool_bytes_max);

@@ -87,7 +87,12 @@ class Keeper {
   void loop();
   bool tick();
   Result<void> look();
-  Result<uint64_t> free_now() const;
+  // What nobody has, nor is about to get.
+  struct FreeMemory {
+    memory::xen::HostMemoryInfo host;
+    uint64_t bytes;
+  };
+  Result<FreeMemory> free_now() const;
   void end_old_wish(uint64_t now_ms);
   void follow_wish(uint64_t free_bytes, uint64_t now_ms);
   void note_stuck(bool stuck);
