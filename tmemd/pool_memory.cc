@@ -80,6 +80,11 @@ Result<std::unique_ptr<PoolMemory>> PoolMemory::open(const control::Config& conf
   std::unique_ptr<PoolMemory> memory(new PoolMemory(config, log));
   const bool no_xen = !may_use_xen || config.xen.enabled == control::XenConfig::Enabled::kNo;
   if (config.pool.provider == Provider::kPoolDomain) {
+    // Nobody would keep to the head-room: the keeper looks at what Xen has free by real time.
+    if (!may_use_xen)
+      return fail(Errc::kConflict,
+                  "a pool domain cannot be simulated: write provider = \"memfd\" in [pool], or "
+                  "remove manual_clock from [daemon]");
     TMEM_CHECK(memory->open_domain());
     return memory;
   }

@@ -8,6 +8,14 @@
 
 namespace tmem::store {
 
+inline constexpr uint64_t kSlot = memory::kSlotBytes;
+
+inline ClientSettings guaranteed(uint64_t bytes) {
+  ClientSettings settings;
+  settings.guarantee_bytes = bytes;
+  return settings;
+}
+
 struct ShrinkWorld : World {
   explicit ShrinkWorld(const Options& options = {})
       : ShrinkWorld(options, std::make_unique<model::WholeSlots>(options.budget_bytes)) {}

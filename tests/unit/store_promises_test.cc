@@ -6,14 +6,6 @@
 namespace tmem::store {
 namespace {
 
-constexpr uint64_t kSlot = memory::kSlotBytes;
-
-ClientSettings guaranteed(uint64_t bytes) {
-  ClientSettings settings;
-  settings.guarantee_bytes = bytes;
-  return settings;
-}
-
 constexpr uint32_t pages_of(uint64_t guarantee_bytes) {
   return static_cast<uint32_t>(guarantee_bytes / (kPageBytes + 64)) - 100;
 }

@@ -8,14 +8,6 @@
 namespace tmem::store {
 namespace {
 
-constexpr uint64_t kSlot = memory::kSlotBytes;
-
-ClientSettings guaranteed(uint64_t bytes) {
-  ClientSettings settings;
-  settings.guarantee_bytes = bytes;
-  return settings;
-}
-
 Page page_of(uint32_t i) {
   return i % 3 == 0 ? text(i) : noise(i);
 }
