@@ -32,6 +32,7 @@ RULES = {
     "tmemd/": ("tmemd/", "policy/", BASE, WIRE),
     "policy/": (BASE,),
     "tools/": ("libtmem/",),
+    "tools/lab/": ("libtmem/", "policy/"),
     "guest-kmod/": (ABI,),
     "tests/": ("libtmem/", "tmemd/", "policy/", "tools/"),
     "tests/kmod/": ("guest-kmod/", WIRE),

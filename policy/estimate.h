@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a strategy decides on: the host, and for each guest what is known without its help (facts),
+// what it said (sample), and how fast that changes (rates).
+#pragma once
+#include <cstdint>
+#include <optional>
+
+#include "policy/report.h"
+
+namespace tmem::policy {
+
+enum class GuestId : uint32_t {};  // Xen's domain id; in the lab, a number
+
+// Of the administrator.
+struct GuestSettings {
+  uint64_t min_bytes = 0;
+  uint64_t max_bytes = 0;
+  uint32_t weight = 256;
+  uint32_t priority = 0;  // a higher one is served first, up to what it needs
+};
+
+// Counted by the store, so no guest can lie about it. Counters since the client connected.
+struct PoolUse {
+  uint64_t persistent_pages = 0;  // held now
+  uint64_t ephemeral_pages = 0;   // held now
+  uint64_t charged_bytes = 0;     // of both, compressed, with records
+  uint64_t persistent_puts = 0;
+  uint64_t persistent_gets = 0;  // that found the page
+  uint64_t ephemeral_puts = 0;
+  uint64_t ephemeral_hits = 0;
+  uint64_t ephemeral_misses = 0;
+};
+
+// Known without the guest's help.
+struct GuestFacts {
+  GuestId id{};
+  GuestSettings settings;
+  uint64_t actual_bytes = 0;  // what Xen says it has
+  uint64_t target_bytes = 0;  // what it was last asked to have
+  bool can_balloon = true;    // it has a balloon driver
+  PoolUse pool;
+};
+
+// Per second, since the tick before; zero where it is not known.
+struct Rates {
+  double some_ratio = 0;  // of the time; 1: always
+  double full_ratio = 0;
+  double refault_pages = 0;
+  double swap_in_pages = 0;
+  double persistent_puts = 0;
+  double persistent_gets = 0;
+  double ephemeral_puts = 0;
+  double ephemeral_hits = 0;
+};
+
+struct Estimate {
+  GuestFacts facts;
+  std::optional<Sample> sample;  // the newest that was good, if it is fresh
+  uint64_t sample_age_ms = 0;
+  bool urgent = false;  // the guest's PSI trigger fired since the last tick
+  Rates rates;
+};
+
+struct HostView {
+  uint64_t now_ms = 0;
+  uint64_t total_bytes = 0;          // for guests, pool and head-room: all but dom0 and Xen
+  uint64_t free_bytes = 0;           // nobody's, outstanding claims taken off
+  uint64_t claims_bytes = 0;         // promised by Xen to domains that are being built
+  uint64_t head_room_bytes = 0;      // to be kept free, with what make-room asked for
+  uint64_t pool_held_bytes = 0;      // slots and metadata
+  uint64_t pool_freeable_bytes = 0;  // of it, what eviction can give back
+};
+
+}  // namespace tmem::policy

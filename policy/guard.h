@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The last step before a target reaches a guest: whatever a strategy wishes and whatever guests
+// say, the bounded plan fits into the host.
+//
+// Invariants of a BoundedPlan: min <= target <= max for each guest it names (unless the host is too
+// small for the sum of all min: then min); the sum over all guests of max(target, actual) is never
+// above total - head_room - claims - (pool_held - pool_freeable).
+#pragma once
+#include <span>
+#include <vector>
+
+#include "policy/strategy.h"
+
+namespace tmem::policy {
+
+enum class Bound : uint8_t {
+  kNone,
+  kMinimum,    // the guest's own
+  kMaximum,    // the guest's own
+  kHost,       // the host has no more
+  kStep,       // a shrink is taken in steps
+  kStale,      // no report that could be trusted: the last target is held
+  kNoBalloon,  // it has no balloon driver: what it has is left to it
+  kUnchanged,  // too small a change to bother the guest
+};
+const char* name_of(Bound bound);
+
+struct BoundedTarget {
+  GuestId id{};
+  uint64_t target_bytes = 0;
+  Bound bound = Bound::kNone;
+  const char* reason = "";
+};
+
+// Only bound() makes one that is not empty.
+class BoundedPlan {
+ public:
+  BoundedPlan() = default;
+  std::span<const BoundedTarget> targets() const { return targets_; }
+
+ private:
+  friend BoundedPlan bound(const HostView& host, std::span<const Estimate> estimates,
+                           const Plan& plan);
+  std::vector<BoundedTarget> targets_;
+};
+
+// One target for each estimate, in its order.
+BoundedPlan bound(const HostView& host, std::span<const Estimate> estimates, const Plan& plan);
+
+}  // namespace tmem::policy
