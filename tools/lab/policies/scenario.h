@@ -37,6 +37,7 @@ struct Event {
 
 struct GuestScript {
   uint64_t max_pages = 0;
+  uint64_t min_pages = 0;     // the administrator's
   uint64_t kernel_pages = 0;  // never reclaimed
   uint32_t weight = 256;
   uint32_t tasks = 4;

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tools/lab/policies/measure.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tmem::lab::policies {
+namespace {
+
+void keep_larger(std::optional<double>& worst, double value) {
+  worst = worst ? std::max(*worst, value) : value;
+}
+
+}  // namespace
+
+void Measure::tick(const SimGuest& guest, const HostPool& pool, uint32_t id, uint32_t tick) {
+  if (tick * kTickMs < constants_.warm_up_ms) {
+    at_start_ = guest.counters();
+    bursts_seen_ = guest.bursts().size();
+    return;
+  }
+  ++ticks_;
+  freed_bytes_ticks_ +=
+      (static_cast<double>(script_.max_pages) - static_cast<double>(guest.actual_pages())) *
+          kPageBytes -
+      static_cast<double>(pool.persistent_bytes(id));
+  watch_starvation(guest, pool, id);
+  watch_balloon(guest, tick);
+}
+
+void Measure::watch_starvation(const SimGuest& guest, const HostPool& pool, uint32_t id) {
+  const policy::PoolUse& use = pool.use(id);
+  const uint64_t reachable = guest.actual_pages() + use.persistent_pages + use.ephemeral_pages;
+  if (reachable >= guest.need_pages()) {
+    hungry_ticks_ = 0;
+    return;
+  }
+  const uint32_t allowed = constants_.starved_ms / kTickMs;
+  if (++hungry_ticks_ == allowed + 1)
+    starved_ticks_ += hungry_ticks_;
+  else if (hungry_ticks_ > allowed)
+    ++starved_ticks_;
+}
+
+void Measure::watch_balloon(const SimGuest& guest, uint32_t tick) {
+  if (guest.bursts().size() > bursts_seen_) {
+    bursts_seen_ = guest.bursts().size();
+    waiting_since_ = tick;
+  }
+  if (!waiting_since_ || guest.actual_pages() < guest.need_pages()) return;
+  keep_larger(burst_balloon_ms_, (tick - *waiting_since_) * double{kTickMs});
+  waiting_since_.reset();
+}
+
+void Measure::finish(uint32_t end_tick) {
+  if (waiting_since_)
+    keep_larger(burst_balloon_ms_, (end_tick - *waiting_since_) * double{kTickMs});
+}
+
+GuestResult Measure::result(const SimGuest& guest) const {
+  const double ticks = std::max(1u, ticks_);
+  GuestResult result;
+  result.stall_some = (guest.counters().some_us - at_start_.some_us) / (ticks * kTickUs);
+  result.stall_full = (guest.counters().full_us - at_start_.full_us) / (ticks * kTickUs);
+  result.freed_bytes = freed_bytes_ticks_ / ticks;
+  result.starved_s = starved_ticks_ * double{kTickMs} / 1000;
+  result.disk_reads = guest.counters().disk_read_pages - at_start_.disk_read_pages;
+  return result;
+}
+
+std::optional<double> Measure::burst_ms(const SimGuest& guest, uint32_t end_tick) const {
+  std::optional<double> worst;
+  for (const SimGuest::Burst& burst : guest.bursts()) {
+    if (burst.begin_tick * kTickMs < constants_.warm_up_ms) continue;
+    const double chunks = script_.regions[burst.region].chunks;
+    const auto needed = static_cast<size_t>(std::ceil(chunks * constants_.burst_ratio));
+    std::vector<double> done_ms = burst.done_ms;
+    std::sort(done_ms.begin(), done_ms.end());
+    // Cut off by the burst's or the run's end: it never had them.
+    const double done = done_ms.size() >= needed && needed > 0
+                            ? done_ms[needed - 1]
+                            : (end_tick - burst.begin_tick) * double{kTickMs};
+    const double wanted = std::floor(static_cast<double>(needed - 1) * 10 / chunks) * kTickMs;
+    keep_larger(worst, std::max(0.0, done - wanted));
+  }
+  return worst;
+}
+
+}  // namespace tmem::lab::policies
