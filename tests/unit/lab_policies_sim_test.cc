@@ -92,14 +92,15 @@ TEST_CASE("a burst: late by the disk without memory, on time with the pool or fr
   // 128 MiB more within a second, in a guest that has 64.
   const auto guest = small_guest({hot(Kind::kAnon, 40), {Kind::kAnon, 32, 500, 2000, false, false}},
                                  {{100'000, 1, Action::kBurst}, {150'000, 1, Action::kFree}});
-  Scenario scenario = small_scenario({guest}, 300);
-  scenario.hard_disk = true;
+  const Scenario scenario = small_scenario({guest}, 300);
+  Constants hard_disk;
+  hard_disk.disk = kHardDisk;
   const RunResult enough = run_fixed(scenario, {256}, false);
   REQUIRE(enough.burst_ms);
   CHECK(*enough.burst_ms == 0);
   CHECK(*enough.burst_balloon_ms == 0);
-  const RunResult off = run_fixed(scenario, {64}, false);
-  const RunResult on = run_fixed(scenario, {64}, true);
+  const RunResult off = run_fixed(scenario, {64}, false, hard_disk);
+  const RunResult on = run_fixed(scenario, {64}, true, hard_disk);
   CHECK(*off.burst_ms > 1000);
   CHECK(*on.burst_ms < *off.burst_ms / 4);
   CHECK(*on.burst_balloon_ms == Approx(50'000).margin(200));  // never: until the burst ends

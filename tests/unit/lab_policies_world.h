@@ -61,9 +61,9 @@ inline Region hot(Kind kind, uint32_t mib) {
 }
 
 inline RunResult run_fixed(const Scenario& scenario, std::vector<uint64_t> targets_mib,
-                           bool with_pool) {
+                           bool with_pool, const Constants& constants = {}) {
   FixedTargets strategy(std::move(targets_mib));
-  return SimHost(scenario, Constants{}, strategy, with_pool).run();
+  return SimHost(scenario, constants, strategy, with_pool).run();
 }
 
 }  // namespace tmem::lab::policies

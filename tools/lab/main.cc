@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// tmem-lab: experiments with simulated guests and a real tmemd (docs/lab.md).
+// tmem-lab: experiments with simulated guests: `lpc2010` with a real tmemd (docs/lab.md), `policies`
+// with the real policy code (docs/lab-policies.md).
 //
 // Exit status: 0 done; 1 failed (a wrong or lost page, memory exceeded, daemon or files missing);
 // 2 wrong command line; 130 interrupted.
@@ -15,6 +16,7 @@
 
 #include "tools/lab/experiment.h"
 #include "tools/lab/manifest.h"
+#include "tools/lab/policies/command.h"
 #include "tools/lab/progress.h"
 #include "tools/lab/report.h"
 
@@ -34,11 +36,13 @@ struct CommandLine {
   std::string svg_path;
   std::string manifest_path;
   std::string tmemd;
+  bool wants_policies = false;
+  policies::CommandLine policies;
 };
 
 // An exit status when the program ends here.
 std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) {
-  CLI::App app("Experiments with simulated guests and a real tmemd.", "tmem-lab");
+  CLI::App app("Experiments with simulated guests.", "tmem-lab");
   app.set_version_flag("--version", "tmem-lab " TMEM_VERSION);
   app.require_subcommand(1);
   CLI::App* const lpc =
@@ -61,8 +65,10 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
                       kMachineFiles + ", generated where these have too few files (default)");
   lpc->add_option("--write-manifest", line.manifest_path, "write the file manifest here");
   lpc->add_option("--tmemd", line.tmemd, "the daemon (default: tmemd beside this program)");
+  const CLI::App* const policies = policies::add_command(app, line.policies);
   try {
     app.parse(argc, argv);
+    line.wants_policies = policies->parsed();
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
@@ -161,6 +167,12 @@ Result<void> run(CommandLine& line, Progress& progress) {
 int run_program(int argc, char** argv) {
   CommandLine line;
   if (const auto status = parse_command_line(argc, argv, line)) return *status;
+  if (line.wants_policies) {
+    const auto done = policies::run_command(line.policies);
+    if (done) return 0;
+    (void)std::fputs(fmt::format("tmem-lab: {}\n", done.error().message).c_str(), stderr);
+    return kExitFailed;
+  }
   auto progress = Progress::create();
   const auto done = progress ? run(line, *progress) : tl::make_unexpected(progress.error());
   if (done) return 0;

@@ -243,7 +243,6 @@ Scenario make_scenario(uint64_t seed, uint32_t index) {
   scenario.seed = mix(seed, index);
   Draw draw(scenario.seed);
   scenario.pool_ratio = draw.between(2, 4);
-  scenario.hard_disk = draw.chance(0.125);
   family.make(scenario, draw);
   return scenario;
 }

@@ -77,9 +77,10 @@ std::optional<double> Measure::burst_ms(const SimGuest& guest, uint32_t end_tick
     std::vector<double> done_ms = burst.done_ms;
     std::sort(done_ms.begin(), done_ms.end());
     // Cut off by the burst's or the run's end: it never had them.
-    const double done = done_ms.size() >= needed && needed > 0
-                            ? done_ms[needed - 1]
-                            : (end_tick - burst.begin_tick) * double{kTickMs};
+    const double done =
+        done_ms.size() >= needed && needed > 0
+            ? done_ms[needed - 1]
+            : (std::min(end_tick, burst.end_tick) - burst.begin_tick) * double{kTickMs};
     const double wanted = std::floor(static_cast<double>(needed - 1) * 10 / chunks) * kTickMs;
     keep_larger(worst, std::max(0.0, done - wanted));
   }

@@ -58,7 +58,6 @@ struct Scenario {
   uint32_t duration_ms = 0;
   uint64_t host_pages = 0;  // for guests, pool and head-room
   double pool_ratio = 3;    // a page's size over what the pool keeps of it
-  bool hard_disk = false;
   std::vector<GuestScript> guests;
 };
 

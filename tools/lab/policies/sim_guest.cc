@@ -109,11 +109,13 @@ void SimGuest::start_use(uint32_t region, uint32_t tick, bool at_once) {
     wheel_.schedule(begin + i, tick + delay);
   }
   if (!at_once) return;
-  bursts_.push_back({region, tick, {}});
+  bursts_.push_back({region, tick, UINT32_MAX, {}});
   bursts_.back().done_ms.reserve(spec.chunks);
 }
 
-void SimGuest::stop_use(uint32_t region, bool free) {
+void SimGuest::stop_use(uint32_t region, uint32_t tick, bool free) {
+  for (Burst& burst : bursts_)
+    if (burst.region == region) burst.end_tick = std::min(burst.end_tick, tick);
   const uint32_t begin = region_begin_[region];
   for (uint32_t c = begin; c < begin + script_.regions[region].chunks; ++c) {
     Chunk& chunk = chunks_[c];
@@ -150,10 +152,10 @@ void SimGuest::handle_events(uint32_t tick) {
         start_use(event.region, tick, true);
         break;
       case Action::kRest:
-        stop_use(event.region, false);
+        stop_use(event.region, tick, false);
         break;
       case Action::kFree:
-        stop_use(event.region, true);
+        stop_use(event.region, tick, true);
         break;
     }
   }

@@ -54,6 +54,7 @@ class SimGuest {
   struct Burst {
     uint32_t region = 0;
     uint32_t begin_tick = 0;
+    uint32_t end_tick = UINT32_MAX;  // its region is not used any more
     std::vector<double> done_ms;  // by touched chunk, in order of time
   };
   const std::vector<Burst>& bursts() const { return bursts_; }
@@ -76,7 +77,7 @@ class SimGuest {
   void add_region(uint16_t region);
   void populate();
   void start_use(uint32_t region, uint32_t tick, bool at_once);
-  void stop_use(uint32_t region, bool free);
+  void stop_use(uint32_t region, uint32_t tick, bool free);
   void free_chunk(uint32_t c);
   void handle_events(uint32_t tick);
   uint32_t next_touch(Chunk& chunk, uint32_t tick) const;

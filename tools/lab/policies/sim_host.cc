@@ -16,17 +16,12 @@ uint64_t first_pages(const Scenario& scenario, const GuestScript& script, uint64
   return std::min(script.max_pages, usable_pages * script.max_pages / sum_pages);
 }
 
-Constants for_scenario(Constants constants, const Scenario& scenario) {
-  if (scenario.hard_disk) constants.disk = kHardDisk;
-  return constants;
-}
-
 }  // namespace
 
 SimHost::SimHost(const Scenario& scenario, const Constants& constants, policy::Strategy& strategy,
                  bool with_pool)
     : scenario_(scenario),
-      constants_(for_scenario(constants, scenario)),
+      constants_(constants),
       strategy_(strategy),
       pool_(scenario, constants_.pool, with_pool),
       disk_(constants_.disk) {
