@@ -2,11 +2,10 @@
 #include "policy/guard.h"
 
 #include <algorithm>
-#include <functional>
 #include <map>
-#include <vector>
 
 #include "libtmem/base/units.h"
+#include "policy/shares.h"
 
 namespace tmem::policy {
 namespace {
@@ -80,40 +79,20 @@ void force_back(std::span<const Estimate> estimates, uint64_t capacity,
   }
 }
 
-// Shares `left` among those of equal priority that want to grow, by weight; who wants less than its
-// share leaves the rest to the others.
-void share_growth(std::span<const Estimate> estimates, std::vector<size_t> growers,
-                  std::vector<BoundedTarget>& targets, uint64_t& left) {
-  const auto growth = [&](size_t i) {
-    return targets[i].target_bytes - estimates[i].facts.actual_bytes;
-  };
-  const auto weight = [&](size_t i) { return std::max(estimates[i].facts.settings.weight, 1u); };
-  // Who wants least by weight first: then one pass is enough.
-  std::ranges::sort(growers, [&](size_t a, size_t b) {
-    return static_cast<unsigned __int128>(growth(a)) * weight(b) <
-           static_cast<unsigned __int128>(growth(b)) * weight(a);
-  });
-  uint64_t weights = 0;
-  for (const size_t i : growers) weights += weight(i);
-  for (const size_t i : growers) {
-    const uint64_t share = scaled(left, weight(i), weights);
-    weights -= weight(i);
-    if (growth(i) > share) {
-      targets[i].target_bytes = estimates[i].facts.actual_bytes + share;
-      targets[i].bound = Bound::kHost;
-    }
-    left -= growth(i);
-  }
-}
-
 void bound_growth(std::span<const Estimate> estimates, uint64_t left,
                   std::vector<BoundedTarget>& targets) {
-  std::map<uint32_t, std::vector<size_t>, std::greater<>> growers;  // by priority
+  std::vector<Claim> claims;
   for (size_t i = 0; i < targets.size(); ++i) {
-    if (targets[i].target_bytes > estimates[i].facts.actual_bytes)
-      growers[estimates[i].facts.settings.priority].push_back(i);
+    const GuestSettings& settings = estimates[i].facts.settings;
+    const uint64_t growth = minus(targets[i].target_bytes, estimates[i].facts.actual_bytes);
+    claims.push_back({0, growth, settings.weight, settings.priority});
   }
-  for (const auto& [priority, members] : growers) share_growth(estimates, members, targets, left);
+  const std::vector<uint64_t> given = share(claims, left);
+  for (size_t i = 0; i < targets.size(); ++i) {
+    if (given[i] == claims[i].wanted_bytes) continue;
+    targets[i].target_bytes = estimates[i].facts.actual_bytes + given[i];
+    targets[i].bound = Bound::kHost;
+  }
 }
 
 void drop_small_changes(std::span<const Estimate> estimates, std::vector<BoundedTarget>& targets) {
