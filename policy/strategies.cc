@@ -1,15 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The list of strategies.
+#include "policy/baselines/static.h"
 #include "policy/strategy.h"
 
 namespace tmem::policy {
+namespace {
+
+struct Entry {
+  StrategyKind kind;
+  std::unique_ptr<Strategy> (*make)(double knob);
+};
+
+const std::vector<Entry>& entries() {
+  static const std::vector<Entry> entries = {
+      {{"static", "a fixed share of each guest's maximum", {1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4}, 1},
+       baselines::make_static},
+  };
+  return entries;
+}
+
+}  // namespace
 
 const std::vector<StrategyKind>& strategy_kinds() {
-  static const std::vector<StrategyKind> kinds;
+  static const std::vector<StrategyKind> kinds = [] {
+    std::vector<StrategyKind> all;
+    for (const Entry& entry : entries()) all.push_back(entry.kind);
+    return all;
+  }();
   return kinds;
 }
 
-std::unique_ptr<Strategy> make_strategy(std::string_view /*name*/, double /*knob*/) {
+std::unique_ptr<Strategy> make_strategy(std::string_view name, double knob) {
+  for (const Entry& entry : entries())
+    if (entry.kind.name == name) return entry.make(knob);
   return nullptr;
 }
 
