@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The list of strategies.
+#include "policy/baselines/squeezed.h"
 #include "policy/baselines/static.h"
 #include "policy/strategy.h"
 
@@ -15,6 +16,8 @@ const std::vector<Entry>& entries() {
   static const std::vector<Entry> entries = {
       {{"static", "a fixed share of each guest's maximum", {1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4}, 1},
        baselines::make_static},
+      {{"squeezed", "XAPI: the same share of each range", {1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4}, 1},
+       baselines::make_squeezed},
   };
   return entries;
 }
