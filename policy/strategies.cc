@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The list of strategies.
+#include "policy/baselines/mom.h"
 #include "policy/baselines/squeezed.h"
 #include "policy/baselines/static.h"
 #include "policy/strategy.h"
@@ -18,6 +19,8 @@ const std::vector<Entry>& entries() {
        baselines::make_static},
       {{"squeezed", "XAPI: the same share of each range", {1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4}, 1},
        baselines::make_squeezed},
+      {{"mom", "oVirt: from what guests have unused", {0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0}, 0.2},
+       baselines::make_mom},
   };
   return entries;
 }
