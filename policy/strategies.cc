@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The list of strategies.
 #include "policy/baselines/mom.h"
+#include "policy/baselines/qmemman.h"
 #include "policy/baselines/squeezed.h"
 #include "policy/baselines/static.h"
 #include "policy/strategy.h"
@@ -21,6 +22,10 @@ const std::vector<Entry>& entries() {
        baselines::make_squeezed},
       {{"mom", "oVirt: from what guests have unused", {0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0}, 0.2},
        baselines::make_mom},
+      {{"qmemman", "Qubes OS: by what guests use", {2, 1.7, 1.5, 1.3, 1.2, 1.1, 1}, 1.3},
+       baselines::make_qmemman},
+      {{"qmemman-fixed", "the same, its sign corrected", {2, 1.7, 1.5, 1.3, 1.2, 1.1, 1}, 1.3},
+       baselines::make_qmemman_fixed},
   };
   return entries;
 }
