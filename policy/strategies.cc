@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The list of strategies.
 #include "policy/baselines/mom.h"
+#include "policy/baselines/proxmox.h"
 #include "policy/baselines/qmemman.h"
 #include "policy/baselines/squeezed.h"
 #include "policy/baselines/static.h"
@@ -26,6 +27,8 @@ const std::vector<Entry>& entries() {
        baselines::make_qmemman},
       {{"qmemman-fixed", "the same, its sign corrected", {2, 1.7, 1.5, 1.3, 1.2, 1.1, 1}, 1.3},
        baselines::make_qmemman_fixed},
+      {{"proxmox", "a share of the host in use", {1, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5}, 0.8},
+       baselines::make_proxmox},
   };
   return entries;
 }
