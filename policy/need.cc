@@ -11,8 +11,8 @@ namespace {
 
 // Kept free beside the kernel's own reserve, so that a small growth finds memory at once.
 constexpr double kMarginRatio = 0.02;
-// A rise between two reports that counts, and how much more of it is expected: a balloon needs about
-// the time between two reports.
+// A rise between two reports that counts, and how much more of it is expected: a balloon needs
+// about the time between two reports.
 constexpr double kRiseMinRatio = 0.005;
 constexpr double kForesight = 1.0;
 // Pages that came back prove that as many more were pushed out too early.
@@ -47,10 +47,9 @@ uint64_t minus(uint64_t a, uint64_t b) {
 void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
   const auto elapsed = static_cast<double>(elapsed_ms);
   proven_bytes_ *= std::exp2(-elapsed / kProvenHalfLifeMs);
-  proven_bytes_ += page_bytes(estimate.rates.persistent_gets + estimate.rates.ephemeral_hits) *
-                   elapsed / 1000;
-  proven_bytes_ =
-      std::min(proven_bytes_, static_cast<double>(estimate.facts.settings.max_bytes));
+  proven_bytes_ +=
+      page_bytes(estimate.rates.persistent_gets + estimate.rates.ephemeral_hits) * elapsed / 1000;
+  proven_bytes_ = std::min(proven_bytes_, static_cast<double>(estimate.facts.settings.max_bytes));
 }
 
 // Use that rises goes on rising for a while: room for that, and the margin. Use that stands still
@@ -58,8 +57,7 @@ void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
 double GuestNeed::use_growth(const Estimate& estimate, uint64_t elapsed_ms) {
   const Sample& sample = *estimate.sample;
   const auto actual = static_cast<double>(estimate.facts.actual_bytes);
-  const uint64_t used = minus(sample.total_bytes, sample.available_bytes) +
-                        sample.swap_used_bytes;
+  const uint64_t used = minus(sample.total_bytes, sample.available_bytes) + sample.swap_used_bytes;
   const auto rise = static_cast<double>(minus(used, used_bytes_));
   used_bytes_ = used;
   if (rise < actual * kRiseMinRatio || elapsed_ms == 0) return 0;
@@ -98,7 +96,8 @@ void GuestNeed::probe(const Estimate& estimate, uint64_t elapsed_ms) {
     calm_ms_ = kGraceMs;
     step_ratio_ = std::min(kStepMaxRatio, step_ratio_ * 2);
   }
-  const double step = static_cast<double>(bytes_) * step_ratio_ * static_cast<double>(elapsed_ms) / 1000;
+  const double step =
+      static_cast<double>(bytes_) * step_ratio_ * static_cast<double>(elapsed_ms) / 1000;
   bytes_ -= std::min(bytes_, static_cast<uint64_t>(step));
 }
 
