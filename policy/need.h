@@ -2,11 +2,11 @@
 // What one guest needs, followed from tick to tick: down slowly while nothing hurts, up at once.
 //
 // Down, as Senpai probes: memory that is free is taken first, then page cache and cold pages, a
-// share of the guest a second that doubles while all stays calm and starts anew after each pressure.
-// Up, by three signals: memory in use, and how fast it grows (Committed_AS self-ballooning, but by
-// what is touched); pages that came back after they had been pushed out, one page of need each; and
-// PSI, by Senpai's law of backing off. The pool's own counts of pages given back stand in for PSI
-// where a guest has no agent.
+// share of the guest a second that doubles while all stays calm and starts anew after each
+// pressure. Up, by three signals: memory in use, and how fast it grows (Committed_AS
+// self-ballooning, but by what is touched); pages that came back after they had been pushed out,
+// one page of need each; and PSI, by Senpai's law of backing off. The pool's own counts of pages
+// given back stand in for PSI where a guest has no agent.
 #pragma once
 #include "policy/estimate.h"
 
