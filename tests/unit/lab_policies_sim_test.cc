@@ -151,4 +151,46 @@ TEST_CASE("self-shrinking: after a burst the pool's swap comes home, slowly, whe
   CHECK(host.pool().use(0).persistent_pages > 0);
 }
 
+TEST_CASE("a strategy sees what a guest reports, and of a liar what it says") {
+  GuestScript honest = small_guest({hot(Kind::kAnon, 80), hot(Kind::kFile, 40)});
+  honest.commit_factor = 1.5;
+  GuestScript liar = honest;
+  liar.lie_factor = 2;
+  GuestScript silent = honest;
+  silent.has_agent = false;
+  const Scenario scenario = small_scenario({honest, liar, silent}, 900);
+  FixedTargets strategy({200, 200, 200});
+  SimHost host(scenario, Constants{}, strategy, true);
+  while (host.now() < 300) host.tick();
+  const auto& seen = strategy.seen();
+  REQUIRE(seen[0].sample);
+  CHECK(seen[0].report == policy::ReportState::kFresh);
+  CHECK(seen[0].sample->total_bytes == 200 * kMiB);
+  CHECK(seen[0].sample->anon_bytes == 80 * kMiB);
+  CHECK(seen[0].sample->committed_bytes == 120 * kMiB);
+  CHECK(seen[0].sample->cache_bytes == 40 * kMiB);
+  CHECK(seen[0].sample->free_bytes == 64 * kMiB);
+  CHECK(seen[0].rates.some_ratio == 0);
+  REQUIRE(seen[1].sample);
+  CHECK(seen[1].sample->committed_bytes == 240 * kMiB);
+  CHECK(seen[1].rates.some_ratio == Approx(0.05).epsilon(0.01));
+  CHECK_FALSE(seen[2].sample);
+  CHECK(seen[2].facts.actual_bytes == 200 * kMiB);
+}
+
+TEST_CASE("the PSI trigger has a report written at once, in moderation") {
+  const auto guest = small_guest({hot(Kind::kAnon, 160)});
+  const Scenario scenario = small_scenario({guest}, 300);
+  FixedTargets strategy({96});
+  SimHost host(scenario, Constants{}, strategy, false);
+  uint32_t urgent_ticks = 0;
+  while (host.now() < 600) {
+    host.tick();
+    if (host.now() % 10 == 0 && strategy.seen()[0].urgent) ++urgent_ticks;
+  }
+  CHECK(urgent_ticks > 30);
+  // At most one in 500 ms; and a second's pause after five.
+  CHECK(strategy.seen()[0].sample->urgent <= 60 * 5 / 3 + 5);
+}
+
 }  // namespace tmem::lab::policies

@@ -11,21 +11,18 @@ uint64_t scaled(uint64_t pages, double factor) {
   return static_cast<uint64_t>(static_cast<double>(pages) * factor) * kPageBytes;
 }
 
-double per_second(uint64_t now, uint64_t before, double seconds) {
-  return now <= before || seconds <= 0 ? 0 : static_cast<double>(now - before) / seconds;
-}
-
 }  // namespace
 
-void Agent::observe(const SimGuest& guest, uint32_t tick) {
+void Agent::observe(const SimGuest& guest, uint32_t tick, std::optional<std::string>& node) {
   if (!script_.has_agent) return;
   const uint32_t now_ms = (tick + 1) * kTickMs;
   const bool urgent = trigger_fires(guest.some_us_of_tick(), now_ms);
-  urgent_ |= urgent;
-  if (urgent || now_ms % period_ms_ == 0) {
-    newest_ = read(guest, now_ms);
-    newest_->sequence = ++sequence_;
-  }
+  if (urgent) ++urgent_;
+  if (!urgent && now_ms % period_ms_ != 0) return;
+  policy::Sample sample = read(guest, now_ms);
+  sample.sequence = ++sequence_;
+  sample.urgent = urgent_;
+  node = policy::format_report(sample);
 }
 
 // As the kernel's: `some` above the threshold within a window, at most once a window.
@@ -58,7 +55,8 @@ policy::Sample Agent::read(const SimGuest& guest, uint32_t now_ms) const {
   sample.free_bytes = scaled(guest.free_pages(), 1 / lie);
   sample.available_bytes = scaled(usable_free + usable_cache, 1 / lie);
   sample.cache_bytes = scaled(cache, 1 / lie);
-  sample.anon_bytes = scaled(guest.anon_pages(), lie);
+  // No more than it has: that would be found out.
+  sample.anon_bytes = std::min(scaled(guest.anon_pages(), lie), sample.total_bytes);
   sample.committed_bytes = scaled(guest.allocated_anon_pages(), script_.commit_factor * lie);
   sample.reserve_bytes = scaled(guest.actual_pages(), GuestConstants{}.reserve_ratio);
   sample.swap_used_bytes = scaled(guest.swapped_pages(), lie);
@@ -70,36 +68,6 @@ policy::Sample Agent::read(const SimGuest& guest, uint32_t now_ms) const {
       policy::Pressure{static_cast<uint64_t>(guest.counters().some_us + false_us),
                        static_cast<uint64_t>(guest.counters().full_us + false_us / 2)};
   return sample;
-}
-
-void Agent::fill(policy::Estimate& estimate, uint32_t now_ms) {
-  estimate.sample.reset();
-  estimate.sample_age_ms = 0;
-  estimate.urgent = urgent_;
-  urgent_ = false;
-  const double seconds = (now_ms - shown_ms_) / 1000.0;
-  const policy::PoolUse& pool = estimate.facts.pool;
-  rates_.persistent_puts = per_second(pool.persistent_puts, pool_shown_.persistent_puts, seconds);
-  rates_.persistent_gets = per_second(pool.persistent_gets, pool_shown_.persistent_gets, seconds);
-  rates_.ephemeral_puts = per_second(pool.ephemeral_puts, pool_shown_.ephemeral_puts, seconds);
-  rates_.ephemeral_hits = per_second(pool.ephemeral_hits, pool_shown_.ephemeral_hits, seconds);
-  pool_shown_ = pool;
-  shown_ms_ = now_ms;
-  if (newest_ && now_ms - newest_->uptime_ms <= constants_.stale_ms) {
-    estimate.sample = newest_;
-    estimate.sample_age_ms = now_ms - newest_->uptime_ms;
-    if (shown_ && newest_->uptime_ms > shown_->uptime_ms) {
-      const double span = static_cast<double>(newest_->uptime_ms - shown_->uptime_ms) / 1000;
-      const policy::Pressure& now = *newest_->pressure;
-      const policy::Pressure& before = *shown_->pressure;
-      rates_.some_ratio = std::min(1.0, per_second(now.some_us, before.some_us, span) / 1e6);
-      rates_.full_ratio = std::min(1.0, per_second(now.full_us, before.full_us, span) / 1e6);
-      rates_.refault_pages = per_second(newest_->refault_pages, shown_->refault_pages, span);
-      rates_.swap_in_pages = per_second(newest_->swap_in_pages, shown_->swap_in_pages, span);
-    }
-    shown_ = newest_;
-  }
-  estimate.rates = rates_;
 }
 
 }  // namespace tmem::lab::policies

@@ -68,7 +68,6 @@ struct AgentConstants {
   uint32_t trigger_stall_ms = 50;
   uint32_t urgent_max = 5;  // events, then none for
   uint32_t urgent_pause_ms = 1000;
-  uint32_t stale_ms = 10'000;  // an older report is not shown to a strategy
   // Self-shrinking, with a pool: after so long a calm, pages of swap come back into free memory.
   uint32_t shrink_calm_ms = 3000;
   uint32_t shrink_period_ms = 5000;

@@ -165,13 +165,15 @@ std::string summary_table(const Evaluation& evaluation) {
 
 std::string comparison_table(const std::vector<Comparison>& comparisons, const std::string& ours) {
   constexpr std::string_view kLine = "{:<22} {:<14} {:<4} {:>13} {:>12} {:>12} {:>7} {:>7} {:>9}\n";
+  const auto percent = [](const Comparison& c, double stall) {
+    return c.unreached == c.points ? std::string("-") : fmt::format("{:.4f} %", 100 * stall);
+  };
   std::string out = fmt::format(fmt::runtime(kLine), "policy", "family", "pool", "freed",
                                 "stall_some", ours, "points", "better", "unreached");
   for (const Comparison& c : comparisons)
     out += fmt::format(fmt::runtime(kLine), c.policy, c.family, c.pool ? "on" : "off",
                        fmt::format("{:.0f} .. {:.0f} %", 100 * c.freed_low, 100 * c.freed_high),
-                       fmt::format("{:.4f} %", 100 * c.stall),
-                       fmt::format("{:.4f} %", 100 * c.ours_stall), c.points, c.ours_better,
+                       percent(c, c.stall), percent(c, c.ours_stall), c.points, c.ours_better,
                        c.unreached);
   return out;
 }

@@ -55,7 +55,7 @@ class SimGuest {
     uint32_t region = 0;
     uint32_t begin_tick = 0;
     uint32_t end_tick = UINT32_MAX;  // its region is not used any more
-    std::vector<double> done_ms;  // by touched chunk, in order of time
+    std::vector<double> done_ms;     // by touched chunk, in order of time
   };
   const std::vector<Burst>& bursts() const { return bursts_; }
 

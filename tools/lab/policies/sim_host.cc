@@ -34,13 +34,13 @@ SimHost::SimHost(const Scenario& scenario, const Constants& constants, policy::S
     agents_.emplace_back(script, constants_.agent, report_ms);
     measures_.emplace_back(script, constants_.measure);
     target_pages_.push_back(pages);
-    policy::Estimate estimate;
-    estimate.facts.id = policy::GuestId{id + 1};
-    estimate.facts.settings = {script.min_pages * kPageBytes, script.max_pages * kPageBytes,
-                               script.weight, 0};
-    estimate.facts.can_balloon = true;
-    estimates_.push_back(estimate);
+    policy::GuestInput input;
+    input.facts.id = policy::GuestId{id + 1};
+    input.facts.settings = {script.min_pages * kPageBytes, script.max_pages * kPageBytes,
+                            script.weight, 0};
+    inputs_.push_back(std::move(input));
   }
+  estimates_.resize(inputs_.size());
 }
 
 bool SimHost::is_stuck(uint32_t id) const {
@@ -65,7 +65,7 @@ void SimHost::tick() {
     const uint32_t id = turn(i);
     guests_[id]->run(tick_);
     if (tick_ % shrink_ticks == 0) guests_[id]->self_shrink(tick_);
-    agents_[id].observe(*guests_[id], tick_);
+    agents_[id].observe(*guests_[id], tick_, inputs_[id].report);
   }
   disk_.end_tick();
   lent_bytes_ticks_ += static_cast<double>(pool_.freeable_bytes());
@@ -88,11 +88,11 @@ policy::HostView SimHost::view() const {
 
 void SimHost::decide() {
   for (uint32_t id = 0; id < guests_.size(); ++id) {
-    policy::GuestFacts& facts = estimates_[id].facts;
+    policy::GuestFacts& facts = inputs_[id].facts;
     facts.actual_bytes = guests_[id]->actual_pages() * kPageBytes;
     facts.target_bytes = target_pages_[id] * kPageBytes;
     facts.pool = pool_.use(id);
-    agents_[id].fill(estimates_[id], tick_ * kTickMs);
+    estimates_[id] = estimator_.update(tick_ * kTickMs, inputs_[id]);
   }
   const policy::HostView host = view();
   const policy::BoundedPlan plan =

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/estimator.h"
 #include "policy/strategy.h"
 #include "tools/lab/policies/agent.h"
 #include "tools/lab/policies/measure.h"
@@ -44,6 +45,8 @@ class SimHost {
   std::vector<Agent> agents_;
   std::vector<Measure> measures_;
   std::vector<uint64_t> target_pages_;
+  policy::Estimator estimator_;
+  std::vector<policy::GuestInput> inputs_;
   std::vector<policy::Estimate> estimates_;
   uint32_t tick_ = 0;
   uint64_t moved_ = 0;
