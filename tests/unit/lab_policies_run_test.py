@@ -62,6 +62,9 @@ def main(lab):
     run(lab, "--seed", "x", status=2)
     run(lab, "--json", "/nonexistent/out.json", "--scenario", "stream-0", "--policy", "best-static",
         status=1)
+    missing = subprocess.run([lab, "replay", "/nonexistent"], capture_output=True, text=True,
+                             timeout=LIMIT_S, check=False)
+    assert missing.returncode == 1 and "cannot read" in missing.stderr, missing
 
 
 if __name__ == "__main__":
