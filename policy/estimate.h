@@ -41,7 +41,7 @@ struct GuestFacts {
   PoolUse pool;
 };
 
-// Per second, since the tick before; zero where it is not known.
+// Per second; zero where nothing new is known. See Estimator::update().
 struct Rates {
   double some_ratio = 0;  // of the time; 1: always
   double full_ratio = 0;
@@ -53,9 +53,19 @@ struct Rates {
   double ephemeral_hits = 0;
 };
 
+enum class ReportState : uint8_t {
+  kNone,  // no agent, or none yet
+  kFresh,
+  kStale,      // the last good one is too old
+  kMalformed,  // the newest breaks the format; the last good one may still count
+  kAbsurd,     // ... contradicts itself or what Xen says
+};
+const char* name_of(ReportState state);
+
 struct Estimate {
   GuestFacts facts;
-  std::optional<Sample> sample;  // the newest that was good, if it is fresh
+  ReportState report = ReportState::kNone;
+  std::optional<Sample> sample;  // the newest that was good, unless it is stale
   uint64_t sample_age_ms = 0;
   bool urgent = false;  // the guest's PSI trigger fired since the last tick
   Rates rates;

@@ -2,9 +2,11 @@
 // The last step before a target reaches a guest: whatever a strategy wishes and whatever guests
 // say, the bounded plan fits into the host.
 //
-// Invariants of a BoundedPlan: min <= target <= max for each guest it names (unless the host is too
-// small for the sum of all min: then min); the sum over all guests of max(target, actual) is never
-// above total - head_room - claims - (pool_held - pool_freeable).
+// Let capacity = total - head_room - claims - (pool_held - pool_freeable). Invariants of a
+// BoundedPlan: min <= target <= max for each guest with a balloon; growth is given only from memory
+// that is there: while the guests have no more than the capacity, the sum of max(target, actual)
+// stays within it; while they have more (head-room was raised), nobody grows, and all give back in
+// proportion to what they have above their minimum until the sum of targets is the capacity.
 #pragma once
 #include <span>
 #include <vector>
@@ -18,7 +20,6 @@ enum class Bound : uint8_t {
   kMinimum,    // the guest's own
   kMaximum,    // the guest's own
   kHost,       // the host has no more
-  kStep,       // a shrink is taken in steps
   kStale,      // no report that could be trusted: the last target is held
   kNoBalloon,  // it has no balloon driver: what it has is left to it
   kUnchanged,  // too small a change to bother the guest

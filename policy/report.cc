@@ -36,6 +36,8 @@ constexpr std::array kFields = {
 // Bits after those of kFields.
 constexpr uint32_t kSomeBit = kFields.size();
 constexpr uint32_t kFullBit = kSomeBit + 1;
+constexpr uint32_t kUrgentBit = kFullBit + 1;
+constexpr uint32_t kModeBit = kUrgentBit + 1;
 constexpr uint32_t kPressure = 1u << kSomeBit | 1u << kFullBit;
 
 tl::unexpected<Error> malformed(const std::string& what) {
@@ -67,16 +69,20 @@ struct Place {
   uint64_t* value = nullptr;
   uint64_t unit = 1;
 };
-bool find_place(std::string_view key, Sample& sample, Pressure& pressure, Place& place) {
+struct Extras {
+  Pressure pressure;
+  uint64_t mode = 0;
+};
+bool find_place(std::string_view key, Sample& sample, Extras& extras, Place& place) {
   for (uint32_t i = 0; i < kFields.size(); ++i) {
     if (kFields[i].key != key) continue;
     place = {i, &(sample.*kFields[i].value), kFields[i].unit};
     return true;
   }
-  if (key == "some_us")
-    place = {kSomeBit, &pressure.some_us, 1};
-  else if (key == "full_us")
-    place = {kFullBit, &pressure.full_us, 1};
+  if (key == "some_us") place = {kSomeBit, &extras.pressure.some_us, 1};
+  if (key == "full_us") place = {kFullBit, &extras.pressure.full_us, 1};
+  if (key == "urgent") place = {kUrgentBit, &sample.urgent, 1};
+  if (key == "mode") place = {kModeBit, &extras.mode, 1};
   return place.value != nullptr;
 }
 
@@ -89,7 +95,7 @@ Result<Sample> parse_report(std::string_view text) {
   if (parse_number(take_word(text), UINT32_MAX) != kReportVersion)
     return malformed("does not begin with version 1");
   Sample sample;
-  Pressure pressure;
+  Extras extras;
   uint32_t seen = 0;
   while (!text.empty()) {
     const std::string_view word = take_word(text);
@@ -98,7 +104,7 @@ Result<Sample> parse_report(std::string_view text) {
       return malformed("has a word that is no key=value");
     const std::string key(word.substr(0, equals));
     Place place;
-    if (!find_place(key, sample, pressure, place)) continue;
+    if (!find_place(key, sample, extras, place)) continue;
     if ((seen & 1u << place.bit) != 0) return malformed("has " + key + " twice");
     seen |= 1u << place.bit;
     const auto number =
@@ -109,9 +115,11 @@ Result<Sample> parse_report(std::string_view text) {
   for (uint32_t i = 0; i < kFields.size(); ++i)
     if ((seen & 1u << i) == 0) return malformed("lacks " + std::string(kFields[i].key));
   if ((seen & kPressure) == kPressure)
-    sample.pressure = pressure;
+    sample.pressure = extras.pressure;
   else if ((seen & kPressure) != 0)
     return malformed("has only one of some_us and full_us");
+  if (extras.mode > 1) return malformed("has a mode that is neither 0 nor 1");
+  sample.balloons_itself = extras.mode == 1;
   return sample;
 }
 
@@ -119,6 +127,8 @@ std::string format_report(const Sample& sample) {
   std::string text = fmt::format("{}", kReportVersion);
   for (const Field& field : kFields)
     text += fmt::format(" {}={}", field.key, sample.*field.value / field.unit);
+  if (sample.urgent != 0) text += fmt::format(" urgent={}", sample.urgent);
+  if (sample.balloons_itself) text += " mode=1";
   if (sample.pressure)
     text +=
         fmt::format(" some_us={} full_us={}", sample.pressure->some_us, sample.pressure->full_us);

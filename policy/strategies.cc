@@ -7,6 +7,7 @@
 #include "policy/baselines/senpai.h"
 #include "policy/baselines/squeezed.h"
 #include "policy/baselines/static.h"
+#include "policy/selfballoon_psi.h"
 #include "policy/strategy.h"
 
 namespace tmem::policy {
@@ -19,6 +20,11 @@ struct Entry {
 
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> entries = {
+      {{"selfballoon+psi",
+        "ours: use, returning pages and PSI; shares by weight",
+        {0.0003, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05},
+        0.001},
+       make_selfballoon_psi},
       {{"static", "a fixed share of each guest's maximum", {1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4}, 1},
        baselines::make_static},
       {{"squeezed", "XAPI: the same share of each range", {1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4}, 1},

@@ -52,6 +52,12 @@ TEST_CASE("policy report: a kernel without PSI, and keys of a later agent") {
   const auto sample = parse_report(with(" some_us=1200 full_us=300", " later=abc x_1="));
   REQUIRE(sample);
   CHECK_FALSE(sample->pressure);
+  CHECK_FALSE(sample->balloons_itself);
+  const auto more = parse_report(kGood + " urgent=7 mode=1");
+  REQUIRE(more);
+  CHECK(more->urgent == 7);
+  CHECK(more->balloons_itself);
+  CHECK_FALSE(parse_report(kGood + " mode=2"));
 }
 
 TEST_CASE("policy report: the error names what is wrong") {
@@ -74,9 +80,11 @@ TEST_CASE("policy report: the error names what is wrong") {
 
 TEST_CASE("policy report: the longest there can be fits") {
   Sample most;
-  most.sequence = most.uptime_ms = most.refault_pages = most.swap_in_pages = uint64_t{1} << 62;
+  most.sequence = most.uptime_ms = most.urgent = most.refault_pages = most.swap_in_pages =
+      uint64_t{1} << 62;
   most.total_bytes = most.free_bytes = most.available_bytes = most.cache_bytes = most.anon_bytes =
       most.committed_bytes = most.reserve_bytes = most.swap_used_bytes = uint64_t{1} << 54;
+  most.balloons_itself = true;
   most.pressure = Pressure{uint64_t{1} << 62, uint64_t{1} << 62};
   CHECK(format_report(most).size() <= kReportBytesMax);
   CHECK(parse_report(format_report(most)));

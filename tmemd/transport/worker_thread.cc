@@ -29,6 +29,11 @@ constexpr uint64_t kLeadMaxNs = 100'000;
 // A queue that was idle is served first until it has had this much more than its share: enough for
 // a batch of a guest that thinks between batches.
 constexpr uint64_t kArrearsMaxNs = 10'000'000;
+// While the worker has others to serve, a queue that ran empty is looked at for so long before it
+// is armed: who asks again soon needs no event, which costs both ends more than most requests.
+constexpr uint64_t kLingerMaxNs = 1'000'000;
+// Turns of others that a queue may interrupt in a round: a batch comes in parts.
+constexpr uint32_t kInterruptsPerRound = 4;
 // Events without a request, in a row, after which a queue rests before it is armed again, twice as
 // long each time.
 constexpr uint32_t kEmptyEventsFree = 16;
@@ -208,6 +213,7 @@ void WorkerThread::wait_for_events(int timeout_ms) {
 
 uint32_t WorkerThread::run_round() {
   uint32_t executed = 0;
+  ++round_;
   const uint64_t limit_ns = level_arrears() + kLeadMaxNs;
   std::erase_if(ready_, [&](Attachment* attachment) {
     const bool ahead = attachment->served_ns_ > limit_ns && attachment->queue_->has_requests();
@@ -215,6 +221,7 @@ uint32_t WorkerThread::run_round() {
   });
   ready_.insert(ready_.end(), became_ready_.begin(), became_ready_.end());
   became_ready_.clear();
+  had_work_ = executed > 0;
   if (context_.saw_no_space) {
     context_.saw_no_space = false;
     if (options_.on_no_space) options_.on_no_space();
@@ -244,9 +251,13 @@ bool WorkerThread::run_turn(Attachment& attachment, uint32_t* executed) {
   }
   if (turn.executed > 0) {
     attachment.last_work_ns_ = now_ns_;
+    attachment.drained_ = !turn.more;
     return true;
   }
-  if (spinning_allowed_ && now_ns_ - attachment.last_work_ns_ < kSpinMaxNs) return true;
+  attachment.drained_ = true;
+  const uint64_t idle_ns = now_ns_ - attachment.last_work_ns_;
+  if (spinning_allowed_ && idle_ns < kSpinMaxNs) return true;
+  if ((had_work_ || *executed > 0) && idle_ns < kLingerMaxNs) return true;
   if (must_rest(attachment)) return false;
   if (!attachment.queue_->arm()) return true;
   attachment.state_ = Attachment::State::kArmed;
@@ -274,15 +285,26 @@ uint64_t WorkerThread::level_arrears() {
   return least_ns;
 }
 
-// Only one that begins to ask: who asks again and again would come after each request of others.
+// Only one that had run empty, and a few times a round: who asks again and again would come after
+// each request of others.
 Attachment* WorkerThread::find_waiting(const Attachment& busy) {
   for (size_t i = 0; i < std::min(kPeeksPerRequest, attached_.size()); ++i) {
     Attachment* const one = attached_[next_peek_++ % attached_.size()];
-    if (one->state_ == Attachment::State::kArmed && one->served_ns_ <= busy.served_ns_ &&
+    if (one != &busy && may_interrupt(*one) && one->served_ns_ <= busy.served_ns_ &&
         one->queue_->has_requests())
       return one;
   }
   return nullptr;
+}
+
+bool WorkerThread::may_interrupt(Attachment& attachment) const {
+  if (attachment.interrupts_round_ != round_) {
+    attachment.interrupts_round_ = round_;
+    attachment.interrupts_ = 0;
+  }
+  const bool asks_anew = attachment.state_ == Attachment::State::kArmed ||
+                         (attachment.state_ == Attachment::State::kReady && attachment.drained_);
+  return asks_anew && attachment.interrupts_ < kInterruptsPerRound;
 }
 
 void WorkerThread::serve_waiting(Attachment& attachment, const Attachment& busy,
@@ -291,8 +313,12 @@ void WorkerThread::serve_waiting(Attachment& attachment, const Attachment& busy,
   const Queue::Turn turn = attachment.queue_->run(context_, kRequestsPerTurn);
   charge(attachment);
   *executed += turn.executed;
-  attachment.state_ = Attachment::State::kReady;
-  became_ready_.push_back(&attachment);
+  if (attachment.state_ == Attachment::State::kArmed) {
+    attachment.state_ = Attachment::State::kReady;
+    became_ready_.push_back(&attachment);
+  }
+  ++attachment.interrupts_;
+  attachment.drained_ = !turn.more;
   attachment.last_work_ns_ = now_ns_;
   if (turn.closed != CloseReason::kOpen) report_closed(attachment, turn.closed);
 }

@@ -41,8 +41,9 @@ class WorkerThread {
   uint32_t run_round();
   // True if the queue stays in the ready list.
   bool run_turn(Attachment& attachment, uint32_t* executed);
-  // An armed queue with requests that was served less than `busy`, or null.
+  // A queue with requests that had run empty and was served less than `busy`, or null.
   Attachment* find_waiting(const Attachment& busy);
+  bool may_interrupt(Attachment& attachment) const;
   void serve_waiting(Attachment& attachment, const Attachment& busy, uint32_t* executed);
   void charge(Attachment& attachment);
   uint64_t level_arrears();
@@ -72,7 +73,9 @@ class WorkerThread {
   uint64_t now_ns_ = 0;   // at the end of the last turn
   SpinBudget spin_budget_;
   bool spinning_allowed_ = false;  // in this round
-  uint32_t since_events_ = 0;      // weighted requests run since the epoll set was asked
+  bool had_work_ = false;          // the last round ran requests
+  uint64_t round_ = 0;
+  uint32_t since_events_ = 0;  // weighted requests run since the epoll set was asked
 
   std::thread thread_;  // last: it uses everything above
 };

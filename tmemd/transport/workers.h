@@ -59,6 +59,9 @@ class Attachment {
   uint64_t served_ns_ = 0;  // time that its requests took; see WorkerThread::charge()
   uint64_t rests_until_ns_ = 0;
   uint32_t rested_after_ = 0;  // so many empty events in a row
+  bool drained_ = true;        // its ring was empty when it was last looked at
+  uint64_t interrupts_round_ = 0;
+  uint32_t interrupts_ = 0;  // of others' turns, in that round
 };
 
 // Thread safety: every method from any thread.

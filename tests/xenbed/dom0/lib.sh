@@ -104,7 +104,7 @@ guest_create() {
     printf 'name="%s"\ntype="%s"\nmemory=%s\nvcpus=1\n' "$1" "$2" "$3"
     printf 'kernel="/bed/vmlinux"\nramdisk="/bed/guest.img"\n'
     # ramfs: the agent's files are never swapped out, so it survives what the guest loses.
-    printf 'extra="console=hvc0 quiet panic=-1 rootfstype=ramfs guest=%s"\n' "$1"
+    printf 'extra="console=hvc0 loglevel=5 panic=-1 rootfstype=ramfs guest=%s"\n' "$1"
     printf 'on_crash="preserve"\non_poweroff="destroy"\non_reboot="destroy"\n'
     shift 3
     printf '%s\n' "$@"
@@ -218,7 +218,7 @@ reset_host() {
 # show_logs: what dom0 knows when something failed.
 show_logs() {
   for _log in /var/log/tmemd.log /var/log/xen/guest-*.log; do
-    [ -s "$_log" ] && tail -n 60 "$_log" | tr -d '\r' | sed "s|^|log $(basename "$_log"): |" >&3
+    [ -s "$_log" ] && tail -n 160 "$_log" | tr -d '\r' | sed "s|^|log $(basename "$_log"): |" >&3
   done
   for _id in $(domains); do
     guest_run "$_id" 15 '. /bed/lib.sh; figures "" $TMEM; figures swap_ $TMEM/swap; figures pool0_ $TMEM/pool0; figures pool1_ $TMEM/pool1

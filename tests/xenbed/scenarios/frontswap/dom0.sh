@@ -26,8 +26,9 @@ filled() { guest_run g1 20 'grep -q filled /run/hog'; }
 connected() { guest_run g1 20 '[ $(cat /sys/kernel/tmem/state) = connected ]'; }
 wait_for 120 filled || die "the guest did not fill its memory"
 count loss.stored "$(client g1 .pages.persistent)"
+noticed() { guest_run g1 20 '[ $(cat /sys/kernel/tmem/state) = daemon-gone ]'; }
 tmemd_stop KILL
-guest_run g1 30 '[ $(cat /sys/kernel/tmem/state) = daemon-gone ]' || fail "the guest does not notice"
+wait_for 30 noticed || fail "the guest does not notice"
 tmemd_start
 wait_for 40 connected || fail "the guest does not come back"
 guest_run g1 20 'rm /run/pause'

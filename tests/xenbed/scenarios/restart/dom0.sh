@@ -5,9 +5,10 @@ guest_create g1 pv 128 "disk=['phy:$(disk restart-files),xvda,w']"
 script=/bed/scenarios/restart/guest.sh
 step() { guest_report g1 "$(guest_start g1 sh $script "$@")" 300 "$2."; }
 connected() { guest_run g1 60 '[ $(cat /sys/kernel/tmem/state) = connected ]'; }
+noticed() { guest_run g1 20 '[ $(cat /sys/kernel/tmem/state) = daemon-gone ]'; }
 killed() {
   tmemd_stop KILL
-  guest_run g1 30 '[ $(cat /sys/kernel/tmem/state) = daemon-gone ]' || fail "the guest does not notice"
+  wait_for 30 noticed || fail "the guest does not notice"
 }
 back() {
   tmemd_start

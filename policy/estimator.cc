@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "policy/estimator.h"
+
+#include <algorithm>
+
+#include "libtmem/base/units.h"
+
+namespace tmem::policy {
+namespace {
+
+// MemTotal leaves out what the kernel keeps for itself, and the balloon may be moving.
+constexpr uint64_t kTotalSlackBytes = 64 * kMiB;
+// No machine reads pages from a disk or the pool faster.
+constexpr double kPagesPerSecondMax = 4e6;
+
+double rate(uint64_t before, uint64_t after, uint64_t elapsed_ms) {
+  if (after <= before || elapsed_ms == 0) return 0;  // not less: it began anew
+  return static_cast<double>(after - before) * 1000 / static_cast<double>(elapsed_ms);
+}
+
+double ratio_of_time(uint64_t before_us, uint64_t after_us, uint64_t elapsed_ms) {
+  return std::min(1.0, rate(before_us, after_us, elapsed_ms) / 1e6);
+}
+
+// Empty: nothing contradicts itself or what Xen says.
+std::string contradiction(const Sample& sample, const GuestFacts& facts) {
+  const auto above = [&](uint64_t value, uint64_t limit) { return value > limit; };
+  const uint64_t most =
+      std::max({facts.actual_bytes, facts.target_bytes, facts.settings.max_bytes});
+  if (above(sample.total_bytes, most + kTotalSlackBytes)) return "total is more than the guest has";
+  if (above(sample.free_bytes, sample.total_bytes)) return "free is more than total";
+  if (above(sample.available_bytes, sample.total_bytes)) return "avail is more than total";
+  if (above(sample.cache_bytes, sample.total_bytes)) return "cache is more than total";
+  if (above(sample.anon_bytes, sample.total_bytes)) return "anon is more than total";
+  if (above(sample.reserve_bytes, sample.total_bytes)) return "reserve is more than total";
+  return "";
+}
+
+Rates rates_between(const Sample& before, const Sample& after, uint64_t elapsed_ms) {
+  Rates rates;
+  if (after.uptime_ms < before.uptime_ms) return rates;  // the guest began anew
+  rates.refault_pages =
+      std::min(kPagesPerSecondMax, rate(before.refault_pages, after.refault_pages, elapsed_ms));
+  rates.swap_in_pages =
+      std::min(kPagesPerSecondMax, rate(before.swap_in_pages, after.swap_in_pages, elapsed_ms));
+  if (before.pressure && after.pressure) {
+    rates.some_ratio = ratio_of_time(before.pressure->some_us, after.pressure->some_us, elapsed_ms);
+    rates.full_ratio = ratio_of_time(before.pressure->full_us, after.pressure->full_us, elapsed_ms);
+  }
+  return rates;
+}
+
+void add_pool_rates(const PoolUse& before, const PoolUse& after, uint64_t elapsed_ms,
+                    Rates& rates) {
+  rates.persistent_puts = rate(before.persistent_puts, after.persistent_puts, elapsed_ms);
+  rates.persistent_gets = rate(before.persistent_gets, after.persistent_gets, elapsed_ms);
+  rates.ephemeral_puts = rate(before.ephemeral_puts, after.ephemeral_puts, elapsed_ms);
+  rates.ephemeral_hits = rate(before.ephemeral_hits, after.ephemeral_hits, elapsed_ms);
+}
+
+}  // namespace
+
+const char* name_of(ReportState state) {
+  switch (state) {
+    case ReportState::kNone:
+      return "none";
+    case ReportState::kFresh:
+      return "fresh";
+    case ReportState::kStale:
+      return "stale";
+    case ReportState::kMalformed:
+      return "malformed";
+    case ReportState::kAbsurd:
+      return "absurd";
+  }
+  return "";
+}
+
+// A text that did not change is no new report, whatever it says.
+void Estimator::read_report(uint64_t now_ms, const GuestInput& input, Guest& guest,
+                            Estimate& estimate) {
+  if (!input.report || *input.report == guest.text) return;
+  guest.text = input.report->substr(0, kReportBytesMax + 1);
+  guest.complaint.clear();
+  const auto sample = parse_report(*input.report);
+  if (!sample) {
+    guest.state = ReportState::kMalformed;
+    guest.complaint = sample.error().message;
+    ++guest.counters.malformed;
+    return;
+  }
+  guest.complaint = contradiction(*sample, input.facts);
+  if (!guest.complaint.empty()) {
+    guest.state = ReportState::kAbsurd;
+    ++guest.counters.absurd;
+    return;
+  }
+  ++guest.counters.accepted;
+  if (guest.sample && now_ms > guest.sample_ms) {
+    estimate.rates = rates_between(*guest.sample, *sample, now_ms - guest.sample_ms);
+    estimate.urgent = sample->urgent > guest.sample->urgent;
+  }
+  guest.sample = *sample;
+  guest.sample_ms = now_ms;
+  guest.state = ReportState::kFresh;
+}
+
+Estimate Estimator::update(uint64_t now_ms, const GuestInput& input) {
+  Guest& guest = guests_[input.facts.id];
+  Estimate estimate;
+  estimate.facts = input.facts;
+  read_report(now_ms, input, guest, estimate);
+  if (guest.has_pool && now_ms > guest.updated_ms)
+    add_pool_rates(guest.pool, input.facts.pool, now_ms - guest.updated_ms, estimate.rates);
+  guest.pool = input.facts.pool;
+  guest.has_pool = true;
+  guest.updated_ms = now_ms;
+  if (guest.sample) {
+    estimate.sample_age_ms = now_ms - guest.sample_ms;
+    if (estimate.sample_age_ms > kReportStaleMs) {
+      guest.sample.reset();
+      if (guest.state == ReportState::kFresh) guest.state = ReportState::kStale;
+    }
+  }
+  estimate.sample = guest.sample;
+  estimate.report = guest.state;
+  return estimate;
+}
+
+void Estimator::forget_others(uint64_t now_ms) {
+  std::erase_if(guests_, [&](const auto& entry) { return entry.second.updated_ms != now_ms; });
+}
+
+const ReportCounters& Estimator::counters(GuestId id) const {
+  static const ReportCounters none;
+  const auto guest = guests_.find(id);
+  return guest == guests_.end() ? none : guest->second.counters;
+}
+
+const std::string& Estimator::complaint(GuestId id) const {
+  static const std::string none;
+  const auto guest = guests_.find(id);
+  return guest == guests_.end() ? none : guest->second.complaint;
+}
+
+}  // namespace tmem::policy

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Follows each guest from tick to tick: reads its report, decides whether to believe it, and turns
+// counters into rates. Time is the host's: a guest's uptime is never used to divide by.
+#pragma once
+#include <map>
+#include <string>
+
+#include "policy/estimate.h"
+
+namespace tmem::policy {
+
+// An agent reports at least every 10 s.
+inline constexpr uint64_t kReportStaleMs = 30'000;
+
+struct GuestInput {
+  GuestFacts facts;
+  std::optional<std::string> report;  // the node's text, read at this tick; empty: no such node
+};
+
+// What was wrong with a guest's reports, since it came.
+struct ReportCounters {
+  uint64_t accepted = 0;
+  uint64_t malformed = 0;
+  uint64_t absurd = 0;
+};
+
+class Estimator {
+ public:
+  // Call once a tick and guest. The pool's rates are of the time since the guest's previous call;
+  // those of a report, of the time since the report before it, and zero in a tick without a new
+  // one: an agent is silent while nothing changes.
+  Estimate update(uint64_t now_ms, const GuestInput& input);
+  // Forgets guests that had no update() at `now_ms`.
+  void forget_others(uint64_t now_ms);
+  const ReportCounters& counters(GuestId id) const;
+  // Why the newest report was not believed; empty: it was.
+  const std::string& complaint(GuestId id) const;
+
+ private:
+  struct Guest {
+    uint64_t updated_ms = 0;
+    PoolUse pool;
+    bool has_pool = false;
+    std::string text;  // of the last report, good or bad
+    std::optional<Sample> sample;
+    uint64_t sample_ms = 0;
+    ReportState state = ReportState::kNone;
+    ReportCounters counters;
+    std::string complaint;
+  };
+  static void read_report(uint64_t now_ms, const GuestInput& input, Guest& guest,
+                          Estimate& estimate);
+
+  std::map<GuestId, Guest> guests_;
+};
+
+}  // namespace tmem::policy

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "policy/guard.h"
+
+#include <algorithm>
+#include <map>
+
+#include "libtmem/base/units.h"
+#include "policy/shares.h"
+
+namespace tmem::policy {
+namespace {
+
+// Changes below this are not worth waking a guest's balloon for.
+constexpr uint64_t kChangeMinBytes = 1 * kMiB;
+
+uint64_t minus(uint64_t a, uint64_t b) {
+  return a > b ? a - b : 0;
+}
+uint64_t scaled(uint64_t value, uint64_t part, uint64_t whole) {
+  return whole == 0 ? 0
+                    : static_cast<uint64_t>(static_cast<unsigned __int128>(value) * part / whole);
+}
+
+uint64_t capacity_of(const HostView& host) {
+  const uint64_t pinned = minus(host.pool_held_bytes, host.pool_freeable_bytes);
+  return minus(minus(minus(host.total_bytes, host.head_room_bytes), host.claims_bytes), pinned);
+}
+
+// What the guest alone allows.
+BoundedTarget within_own_bounds(const Estimate& estimate, const Wish* wish) {
+  const GuestFacts& facts = estimate.facts;
+  BoundedTarget target{facts.id, facts.target_bytes, Bound::kNone, ""};
+  if (!facts.can_balloon) {
+    target.target_bytes = facts.actual_bytes;
+    target.bound = Bound::kNoBalloon;
+    return target;
+  }
+  if (wish != nullptr) {
+    target.target_bytes = wish->target_bytes;
+    target.reason = wish->reason;
+  } else if (!estimate.sample) {
+    target.bound = Bound::kStale;
+  }
+  if (target.target_bytes < facts.settings.min_bytes) {
+    target.target_bytes = facts.settings.min_bytes;
+    target.bound = Bound::kMinimum;
+  } else if (target.target_bytes > facts.settings.max_bytes) {
+    target.target_bytes = facts.settings.max_bytes;
+    target.bound = Bound::kMaximum;
+  }
+  return target;
+}
+
+// Nobody grows; all give back alike, relative to what they have above their minimum.
+void force_back(std::span<const Estimate> estimates, uint64_t capacity,
+                std::vector<BoundedTarget>& targets) {
+  uint64_t sum = 0;
+  uint64_t above_minimum = 0;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    const GuestFacts& facts = estimates[i].facts;
+    uint64_t& target = targets[i].target_bytes;
+    if (facts.can_balloon && target > std::max(facts.actual_bytes, facts.settings.min_bytes)) {
+      target = std::max(facts.actual_bytes, facts.settings.min_bytes);
+      targets[i].bound = Bound::kHost;
+    }
+    sum += target;
+    if (facts.can_balloon) above_minimum += minus(target, facts.settings.min_bytes);
+  }
+  const uint64_t excess = std::min(minus(sum, capacity), above_minimum);
+  if (excess == 0) return;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    const GuestFacts& facts = estimates[i].facts;
+    if (!facts.can_balloon) continue;
+    const uint64_t own = minus(targets[i].target_bytes, facts.settings.min_bytes);
+    // Rounded up, so that the sum is not above the capacity.
+    const uint64_t give = std::min(own, scaled(excess, own, above_minimum) + 1);
+    if (give > 1) targets[i].bound = Bound::kHost;
+    targets[i].target_bytes -= give;
+  }
+}
+
+void bound_growth(std::span<const Estimate> estimates, uint64_t left,
+                  std::vector<BoundedTarget>& targets) {
+  std::vector<Claim> claims;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    const GuestSettings& settings = estimates[i].facts.settings;
+    const uint64_t growth = minus(targets[i].target_bytes, estimates[i].facts.actual_bytes);
+    claims.push_back({0, growth, settings.weight, settings.priority});
+  }
+  const std::vector<uint64_t> given = share(claims, left);
+  for (size_t i = 0; i < targets.size(); ++i) {
+    if (given[i] == claims[i].wanted_bytes) continue;
+    targets[i].target_bytes = estimates[i].facts.actual_bytes + given[i];
+    targets[i].bound = Bound::kHost;
+  }
+}
+
+void drop_small_changes(std::span<const Estimate> estimates, std::vector<BoundedTarget>& targets) {
+  for (size_t i = 0; i < targets.size(); ++i) {
+    const uint64_t old = estimates[i].facts.target_bytes;
+    BoundedTarget& target = targets[i];
+    const bool fits = old >= estimates[i].facts.settings.min_bytes &&
+                      old <= estimates[i].facts.settings.max_bytes;
+    // Never upwards: the old target may not fit into the host any more.
+    if (!fits || old > target.target_bytes || target.target_bytes - old >= kChangeMinBytes)
+      continue;
+    if (target.target_bytes == old) continue;
+    target.target_bytes = old;
+    target.bound = Bound::kUnchanged;
+  }
+}
+
+}  // namespace
+
+const char* name_of(Bound bound) {
+  switch (bound) {
+    case Bound::kNone:
+      return "none";
+    case Bound::kMinimum:
+      return "minimum";
+    case Bound::kMaximum:
+      return "maximum";
+    case Bound::kHost:
+      return "host";
+    case Bound::kStale:
+      return "stale";
+    case Bound::kNoBalloon:
+      return "no-balloon";
+    case Bound::kUnchanged:
+      return "unchanged";
+  }
+  return "";
+}
+
+BoundedPlan bound(const HostView& host, std::span<const Estimate> estimates, const Plan& plan) {
+  std::map<GuestId, const Wish*> wishes;
+  for (const Wish& wish : plan.wishes) wishes[wish.id] = &wish;
+  BoundedPlan bounded;
+  uint64_t actual = 0;
+  for (const Estimate& estimate : estimates) {
+    const auto wish = wishes.find(estimate.facts.id);
+    bounded.targets_.push_back(
+        within_own_bounds(estimate, wish == wishes.end() ? nullptr : wish->second));
+    actual += estimate.facts.actual_bytes;
+  }
+  const uint64_t capacity = capacity_of(host);
+  if (actual > capacity)
+    force_back(estimates, capacity, bounded.targets_);
+  else
+    bound_growth(estimates, capacity - actual, bounded.targets_);
+  drop_small_changes(estimates, bounded.targets_);
+  return bounded;
+}
+
+}  // namespace tmem::policy

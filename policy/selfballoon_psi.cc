@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "policy/selfballoon_psi.h"
+
+#include <algorithm>
+
+#include "libtmem/base/units.h"
+#include "policy/shares.h"
+
+namespace tmem::policy {
+namespace {
+
+uint64_t minus(uint64_t a, uint64_t b) {
+  return a > b ? a - b : 0;
+}
+
+// What the guests may have together. Persistent pages stay where they are.
+uint64_t capacity_of(const HostView& host) {
+  return minus(host.total_bytes, host.head_room_bytes + host.claims_bytes +
+                                     minus(host.pool_held_bytes, host.pool_freeable_bytes));
+}
+
+Claim claim_of(const Estimate& estimate, uint64_t wanted_bytes) {
+  const GuestSettings& settings = estimate.facts.settings;
+  const uint64_t most = std::max(settings.max_bytes, settings.min_bytes);
+  return {settings.min_bytes, std::clamp(wanted_bytes, settings.min_bytes, most), settings.weight,
+          settings.priority};
+}
+
+// The share of each if all wanted all they can get.
+std::vector<uint64_t> entitlements(std::span<const Estimate> estimates, uint64_t capacity) {
+  std::vector<Claim> claims;
+  for (const Estimate& estimate : estimates) {
+    claims.push_back(claim_of(estimate, estimate.facts.settings.max_bytes));
+    claims.back().priority = 0;
+  }
+  return share(claims, capacity);
+}
+
+}  // namespace
+
+Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estimates) {
+  const uint64_t elapsed_ms = planned_ms_ == 0 ? 0 : host.now_ms - planned_ms_;
+  planned_ms_ = host.now_ms;
+  const uint64_t capacity = capacity_of(host);
+  const std::vector<uint64_t> entitled = entitlements(estimates, capacity);
+  std::map<GuestId, GuestNeed> kept;
+  std::vector<Claim> claims;
+  for (size_t i = 0; i < estimates.size(); ++i) {
+    const Estimate& estimate = estimates[i];
+    GuestNeed& need = kept[estimate.facts.id];
+    if (const auto known = needs_.find(estimate.facts.id); known != needs_.end())
+      need = known->second;
+    need.update(estimate, some_ratio_, elapsed_ms);
+    uint64_t wanted = need.bytes();
+    if (host.pool_held_bytes > 0) {
+      const uint64_t proven =
+          need.proven_bytes() + estimate.facts.pool.persistent_pages * kPageBytes;
+      wanted = std::min(wanted, std::max(entitled[i] + proven, estimate.facts.settings.min_bytes));
+    }
+    claims.push_back(claim_of(estimate, wanted));
+  }
+  needs_.swap(kept);
+  const std::vector<uint64_t> given = share(claims, capacity);
+  Plan plan;
+  for (size_t i = 0; i < estimates.size(); ++i) {
+    const GuestFacts& facts = estimates[i].facts;
+    if (facts.can_balloon) plan.wishes.push_back({facts.id, given[i], needs_[facts.id].why()});
+  }
+  return plan;
+}
+
+std::unique_ptr<Strategy> make_selfballoon_psi(double some_ratio) {
+  return std::make_unique<SelfballoonPsi>(some_ratio);
+}
+
+}  // namespace tmem::policy
