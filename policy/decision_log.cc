@@ -56,6 +56,7 @@ GuestFacts facts_of(const Json& json) {
   json.at("actual_bytes").get_to(facts.actual_bytes);
   json.at("target_bytes").get_to(facts.target_bytes);
   json.at("can_balloon").get_to(facts.can_balloon);
+  json.at("has_client").get_to(facts.pool.has_client);
   json.at("persistent_pages").get_to(facts.pool.persistent_pages);
   json.at("ephemeral_pages").get_to(facts.pool.ephemeral_pages);
   json.at("charged_bytes").get_to(facts.pool.charged_bytes);

@@ -22,8 +22,8 @@ uint64_t capacity_of(const HostView& host) {
 Claim claim_of(const Estimate& estimate, uint64_t wanted_bytes) {
   const GuestSettings& settings = estimate.facts.settings;
   const uint64_t most = std::max(settings.max_bytes, settings.min_bytes);
-  return {settings.min_bytes, std::clamp(wanted_bytes, settings.min_bytes, most), settings.weight,
-          settings.priority};
+  return {settings.min_bytes, std::clamp(wanted_bytes, settings.min_bytes, most),
+          settings.share_weight(), settings.priority};
 }
 
 // The share of each if all wanted all they can get.

@@ -13,16 +13,17 @@ uint64_t scaled(uint64_t pages, double factor) {
 
 }  // namespace
 
-void Agent::observe(const SimGuest& guest, uint32_t tick, std::optional<std::string>& node) {
-  if (!script_.has_agent) return;
+bool Agent::observe(const SimGuest& guest, uint32_t tick, std::optional<std::string>& node) {
+  if (!script_.has_agent) return false;
   const uint32_t now_ms = (tick + 1) * kTickMs;
   const bool urgent = trigger_fires(guest.some_us_of_tick(), now_ms);
   if (urgent) ++urgent_;
-  if (!urgent && now_ms % period_ms_ != 0) return;
+  if (!urgent && now_ms % period_ms_ != 0) return false;
   policy::Sample sample = read(guest, now_ms);
   sample.sequence = ++sequence_;
   sample.urgent = urgent_;
   node = policy::format_report(sample);
+  return urgent;
 }
 
 // As the kernel's: `some` above the threshold within a window, at most once a window.

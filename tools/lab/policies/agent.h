@@ -16,8 +16,9 @@ class Agent {
   Agent(const GuestScript& script, const AgentConstants& constants, uint32_t period_ms)
       : script_(script), constants_(constants), period_ms_(period_ms) {}
 
-  // After each tick of the guest: writes `node` when a report is due, or urgent.
-  void observe(const SimGuest& guest, uint32_t tick, std::optional<std::string>& node);
+  // After each tick of the guest: writes `node` when a report is due, or urgent. True: it is
+  // urgent.
+  bool observe(const SimGuest& guest, uint32_t tick, std::optional<std::string>& node);
 
  private:
   bool trigger_fires(double some_us, uint32_t now_ms);

@@ -17,6 +17,7 @@ HostPool::HostPool(const Scenario& scenario, const PoolConstants& constants, boo
     for (const Region& region : script.regions) chunks += region.chunks;
     guests_.push_back(
         {script.weight, {}, std::vector<uint32_t>(chunks), std::vector<ChunkLink>(chunks), {}});
+    guests_.back().use.has_client = enabled;
   }
 }
 

@@ -60,19 +60,21 @@ void SimHost::tick() {
   for (uint32_t i = 0; i < count; ++i)
     if (!is_stuck(turn(i))) guests_[turn(i)]->deflate(target_pages_[turn(i)]);
   pool_.keep_head_room();
+  bool urgent = false;
   const uint32_t shrink_ticks = constants_.agent.shrink_period_ms / kTickMs;
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t id = turn(i);
     guests_[id]->run(tick_);
     if (tick_ % shrink_ticks == 0) guests_[id]->self_shrink(tick_);
-    agents_[id].observe(*guests_[id], tick_, inputs_[id].report);
+    urgent |= agents_[id].observe(*guests_[id], tick_, inputs_[id].report);
   }
   disk_.end_tick();
   lent_bytes_ticks_ += static_cast<double>(pool_.freeable_bytes());
   for (uint32_t id = 0; id < count; ++id) measures_[id].tick(*guests_[id], pool_, id, tick_);
   TMEM_ASSERT(pool_.guests_bytes() + pool_.held_bytes() <= pool_.total_bytes());
   ++tick_;
-  if (tick_ * kTickMs % strategy_.period_ms() == 0) decide();
+  if (tick_ * kTickMs % strategy_.period_ms() == 0 || (urgent && strategy_.wants_urgent()))
+    decide();
 }
 
 policy::HostView SimHost::view() const {
