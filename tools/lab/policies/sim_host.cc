@@ -69,10 +69,18 @@ void SimHost::tick() {
   }
   disk_.end_tick();
   lent_bytes_ticks_ += static_cast<double>(pool_.freeable_bytes());
-  for (uint32_t id = 0; id < count; ++id) measures_[id].tick(*guests_[id], pool_, id, tick_);
+  measure();
   TMEM_ASSERT(pool_.guests_bytes() + pool_.held_bytes() <= pool_.total_bytes());
   ++tick_;
   if (tick_ * kTickMs % strategy_.period_ms() == 0) decide();
+}
+
+void SimHost::measure() {
+  uint64_t need_pages = 0;
+  for (const auto& guest : guests_) need_pages += guest->need_pages();
+  const bool fits = need_pages * kPageBytes <= pool_.total_bytes() - pool_.head_room_bytes();
+  for (uint32_t id = 0; id < guests_.size(); ++id)
+    measures_[id].tick(*guests_[id], pool_, id, tick_, fits);
 }
 
 policy::HostView SimHost::view() const {
@@ -124,6 +132,7 @@ RunResult SimHost::result() {
     result.stall_full += guest.stall_full / count;
     result.freed_bytes += guest.freed_bytes;
     result.starved_s += guest.starved_s;
+    result.starved_all_s += guest.starved_all_s;
     result.disk_reads += guest.disk_reads;
     max_bytes += static_cast<double>(scenario_.guests[id].max_pages) * kPageBytes;
     worst(result.burst_ms, measures_[id].burst_ms(*guests_[id], tick_));
