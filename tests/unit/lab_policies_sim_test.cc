@@ -193,4 +193,31 @@ TEST_CASE("the PSI trigger has a report written at once, in moderation") {
   CHECK(strategy.seen()[0].sample->urgent <= 60 * 5 / 3 + 5);
 }
 
+TEST_CASE("starvation and bursts count only where the host could have met them") {
+  const auto guest = [](uint32_t at_ms) {
+    return small_guest({hot(Kind::kAnon, 40), {Kind::kAnon, 40, 500, 2000, false, false}},
+                       {{at_ms, 1, Action::kBurst}, {at_ms + 20'000, 1, Action::kFree}});
+  };
+  // 56 + 216 MiB are wanted of 285 usable; the policy holds on to 128 each.
+  const RunResult alone = run_fixed(
+      small_scenario({guest(70'000), small_guest({hot(Kind::kAnon, 40)})}, 300), {128, 128}, false);
+  CHECK(alone.starved_s == Approx(20).margin(0.2));
+  CHECK(alone.starved_all_s == alone.starved_s);
+  CHECK(*alone.burst_balloon_ms == Approx(20'000).margin(200));
+  // Both at once: 432 MiB.
+  const RunResult both =
+      run_fixed(small_scenario({guest(70'000), guest(70'000)}, 300), {128, 128}, false);
+  CHECK(both.starved_s == 0);
+  CHECK(both.starved_all_s == Approx(40).margin(0.4));
+  CHECK_FALSE(both.burst_ms);
+  CHECK_FALSE(both.burst_balloon_ms);
+}
+
+TEST_CASE("a streak counts whole, once it is longer than allowed") {
+  Streak streak(3);
+  for (const bool lasts : {true, true, true, false, true, true, true, true, true, false, true})
+    streak.tick(lasts);
+  CHECK(streak.ticks() == 5);
+}
+
 }  // namespace tmem::lab::policies

@@ -11,6 +11,10 @@ uint64_t scaled(uint64_t pages, double factor) {
   return static_cast<uint64_t>(static_cast<double>(pages) * factor) * kPageBytes;
 }
 
+uint64_t used_bytes(const SimGuest& guest) {
+  return (guest.anon_pages() + guest.swapped_pages()) * kPageBytes;
+}
+
 }  // namespace
 
 bool Agent::observe(const SimGuest& guest, uint32_t tick, std::optional<std::string>& node) {
@@ -18,12 +22,21 @@ bool Agent::observe(const SimGuest& guest, uint32_t tick, std::optional<std::str
   const uint32_t now_ms = (tick + 1) * kTickMs;
   const bool urgent = trigger_fires(guest.some_us_of_tick(), now_ms);
   if (urgent) ++urgent_;
-  if (!urgent && now_ms % period_ms_ != 0) return false;
+  if (!urgent && !is_due(guest, now_ms)) return false;
+  reported_bytes_ = used_bytes(guest);
   policy::Sample sample = read(guest, now_ms);
   sample.sequence = ++sequence_;
   sample.urgent = urgent_;
   node = policy::format_report(sample);
   return urgent;
+}
+
+bool Agent::is_due(const SimGuest& guest, uint32_t now_ms) const {
+  if (now_ms % constants_.period_ms == 0) return true;
+  if (now_ms % period_ms_ != 0) return false;
+  const uint64_t used = used_bytes(guest);
+  return std::max(used, reported_bytes_) - std::min(used, reported_bytes_) >
+         constants_.change_bytes;
 }
 
 // As the kernel's: `some` above the threshold within a window, at most once a window.

@@ -22,6 +22,7 @@ class Agent {
 
  private:
   bool trigger_fires(double some_us, uint32_t now_ms);
+  bool is_due(const SimGuest& guest, uint32_t now_ms) const;
   policy::Sample read(const SimGuest& guest, uint32_t now_ms) const;
 
   const GuestScript& script_;
@@ -29,6 +30,7 @@ class Agent {
   const uint32_t period_ms_;
   uint64_t sequence_ = 0;
   uint64_t urgent_ = 0;
+  uint64_t reported_bytes_ = 0;  // in use, at the last report
 
   std::array<double, 8> window_us_{};  // `some` of the last ticks
   uint32_t window_at_ = 0;

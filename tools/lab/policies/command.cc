@@ -12,6 +12,7 @@
 
 #include "policy/strategy.h"
 #include "tools/lab/policies/output.h"
+#include "tools/lab/policies/trace.h"
 
 namespace tmem::lab::policies {
 namespace {
@@ -61,6 +62,7 @@ CLI::App* add_command(CLI::App& app, CommandLine& line) {
   command->add_option("--threads", line.threads, "default: one a processor");
   command->add_option("--json", line.json_path, "write the results here");
   command->add_option("--svg", line.svg_directory, "write plots into this directory");
+  command->add_option("--trace", line.trace_path, "write each second of each run here (CSV)");
   return command;
 }
 
@@ -71,6 +73,11 @@ Result<void> run_command(const CommandLine& line) {
   evaluation.seed = line.seed;
   TMEM_TRY(evaluation.contenders, choose_contenders(line.policies, line.all_knobs));
   TMEM_TRY(evaluation.scenarios, choose_scenarios(line.scenarios, line.seed, line.count));
+  if (!line.trace_path.empty()) {
+    std::ofstream out(line.trace_path, std::ios::trunc);
+    write_trace(evaluation, constants, out);
+    if (!out.flush()) return fail_os("cannot write " + line.trace_path);
+  }
   const uint32_t threads =
       line.threads > 0 ? line.threads : std::max(1u, std::thread::hardware_concurrency());
   run_all(evaluation, constants, threads, show_progress);

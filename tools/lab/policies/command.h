@@ -19,6 +19,7 @@ struct CommandLine {
   uint32_t threads = 0;
   std::string json_path;
   std::string svg_directory;
+  std::string trace_path;
 };
 
 CLI::App* add_command(CLI::App& app, CommandLine& line);

@@ -61,9 +61,12 @@ struct BalloonConstants {
   double down_mib_s = 435;  // and never faster than the guest's reclaim
 };
 
-// The guest's agent: a report a second, another when PSI's trigger fires.
+// The guest's agent: a report a second, another when PSI's trigger fires. For a strategy with a
+// shorter period, one at each of its ticks where memory in use has changed, as Qubes'
+// meminfo-writer decides it.
 struct AgentConstants {
   uint32_t period_ms = 1000;
+  uint64_t change_bytes = 30'000 * kKiB;
   uint32_t trigger_window_ms = 500;
   uint32_t trigger_stall_ms = 50;
   uint32_t urgent_max = 5;  // events, then none for

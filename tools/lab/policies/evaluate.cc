@@ -9,7 +9,6 @@
 #include <optional>
 #include <thread>
 
-#include "policy/strategy.h"
 #include "tools/lab/policies/best_static.h"
 #include "tools/lab/policies/sim_host.h"
 
@@ -128,6 +127,13 @@ Result<std::vector<Scenario>> choose_scenarios(const std::vector<std::string>& n
     scenarios.push_back(make_scenario(seed, turn + wanted[i % wanted.size()]));
   }
   return scenarios;
+}
+
+std::unique_ptr<policy::Strategy> make_contender(const Contender& contender,
+                                                 const Scenario& scenario,
+                                                 const Constants& constants) {
+  if (contender.policy == kBestStatic) return BestStatic(scenario, constants).make(contender.knob);
+  return policy::make_strategy(contender.policy, contender.knob);
 }
 
 void run_all(Evaluation& evaluation, const Constants& constants, uint32_t threads,

@@ -3,10 +3,12 @@
 // depend on how many there are.
 #pragma once
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "libtmem/base/result.h"
+#include "policy/strategy.h"
 #include "tools/lab/policies/measure.h"
 #include "tools/lab/policies/scenario.h"
 
@@ -44,6 +46,11 @@ struct Evaluation {
   std::vector<Contender> contenders;
   std::vector<Row> rows;  // by scenario, contender, pool
 };
+
+// Measures a scenario first for best-static.
+std::unique_ptr<policy::Strategy> make_contender(const Contender& contender,
+                                                 const Scenario& scenario,
+                                                 const Constants& constants);
 
 // progress(done, of) is called by any thread, one at a time.
 using ProgressFn = std::function<void(size_t, size_t)>;

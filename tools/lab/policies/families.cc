@@ -77,10 +77,10 @@ GuestScript night_guest(Draw& draw, uint32_t duration_ms) {
 GuestScript page_cache_guest(Draw& draw, uint32_t duration_ms) {
   GuestBuilder builder(draw);
   builder.base(0.1, 0.05, 0.05);
-  builder.region(Kind::kFile, draw.between(0.15, 0.3), 1000, 15'000, true);
-  builder.region(Kind::kFile, draw.between(0.3, 0.7), 15'000, 180'000, true);
+  builder.region(Kind::kFile, draw.between(0.1, 0.25), 1000, 15'000, true);
+  builder.region(Kind::kFile, draw.between(0.15, 0.4), 15'000, 180'000, true);
   builder.region(Kind::kFile, draw.between(0.2, 0.4), 300'000, 1'200'000, true);
-  const uint32_t later = builder.region(Kind::kFile, draw.between(0.1, 0.3), 1000, 60'000, false);
+  const uint32_t later = builder.region(Kind::kFile, draw.between(0.05, 0.2), 1000, 60'000, false);
   builder.event(draw.ms(kMinute, duration_ms / 2), later, Action::kUse);
   builder.event(draw.ms(duration_ms / 2, duration_ms), later, Action::kRest);
   return builder.done();

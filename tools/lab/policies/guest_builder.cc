@@ -16,6 +16,7 @@ uint32_t Draw::ms(uint32_t low, uint32_t high) {
 GuestBuilder::GuestBuilder(Draw& draw) {
   guest_.max_pages = (512 + 256 * draw.below(3)) * (kMiB / kPageBytes);
   guest_.min_pages = guest_.max_pages / 8;
+  guest_.weight = static_cast<uint32_t>(guest_.max_pages * kPageBytes / kMiB / 2);
   guest_.kernel_pages = guest_.max_pages / 16;
   guest_.tasks = 2 + draw.below(5);
   guest_.commit_factor = draw.between(1.1, 1.6);

@@ -13,10 +13,11 @@ void keep_larger(std::optional<double>& worst, double value) {
 
 }  // namespace
 
-void Measure::tick(const SimGuest& guest, const HostPool& pool, uint32_t id, uint32_t tick) {
+void Measure::tick(const SimGuest& guest, const HostPool& pool, uint32_t id, uint32_t tick,
+                   bool fits) {
   if (tick * kTickMs < constants_.warm_up_ms) {
     at_start_ = guest.counters();
-    bursts_seen_ = guest.bursts().size();
+    could_be_met_.assign(guest.bursts().size(), false);
     return;
   }
   ++ticks_;
@@ -24,32 +25,27 @@ void Measure::tick(const SimGuest& guest, const HostPool& pool, uint32_t id, uin
       (static_cast<double>(script_.max_pages) - static_cast<double>(guest.actual_pages())) *
           kPageBytes -
       static_cast<double>(pool.persistent_bytes(id));
-  watch_starvation(guest, pool, id);
-  watch_balloon(guest, tick);
-}
-
-void Measure::watch_starvation(const SimGuest& guest, const HostPool& pool, uint32_t id) {
   const policy::PoolUse& use = pool.use(id);
   const uint64_t reachable = guest.actual_pages() + use.persistent_pages + use.ephemeral_pages;
-  if (reachable >= guest.need_pages()) {
-    hungry_ticks_ = 0;
-    return;
-  }
-  const uint32_t allowed = constants_.starved_ms / kTickMs;
-  if (++hungry_ticks_ == allowed + 1)
-    starved_ticks_ += hungry_ticks_;
-  else if (hungry_ticks_ > allowed)
-    ++starved_ticks_;
+  const bool hungry = reachable < guest.need_pages();
+  starved_.tick(hungry && fits);
+  starved_all_.tick(hungry);
+  watch_balloon(guest, tick, fits);
 }
 
-void Measure::watch_balloon(const SimGuest& guest, uint32_t tick) {
-  if (guest.bursts().size() > bursts_seen_) {
-    bursts_seen_ = guest.bursts().size();
+void Measure::watch_balloon(const SimGuest& guest, uint32_t tick, bool fits) {
+  if (guest.bursts().size() > could_be_met_.size()) {
+    could_be_met_.resize(guest.bursts().size(), true);
     waiting_since_ = tick;
   }
-  if (!waiting_since_ || guest.actual_pages() < guest.need_pages()) return;
-  keep_larger(burst_balloon_ms_, (tick - *waiting_since_) * double{kTickMs});
-  waiting_since_.reset();
+  if (!waiting_since_) return;
+  if (!fits) {
+    could_be_met_.back() = false;
+    waiting_since_.reset();
+  } else if (guest.actual_pages() >= guest.need_pages()) {
+    keep_larger(burst_balloon_ms_, (tick - *waiting_since_) * double{kTickMs});
+    waiting_since_.reset();
+  }
 }
 
 void Measure::finish(uint32_t end_tick) {
@@ -63,15 +59,17 @@ GuestResult Measure::result(const SimGuest& guest) const {
   result.stall_some = (guest.counters().some_us - at_start_.some_us) / (ticks * kTickUs);
   result.stall_full = (guest.counters().full_us - at_start_.full_us) / (ticks * kTickUs);
   result.freed_bytes = freed_bytes_ticks_ / ticks;
-  result.starved_s = starved_ticks_ * double{kTickMs} / 1000;
+  result.starved_s = starved_.ticks() * double{kTickMs} / 1000;
+  result.starved_all_s = starved_all_.ticks() * double{kTickMs} / 1000;
   result.disk_reads = guest.counters().disk_read_pages - at_start_.disk_read_pages;
   return result;
 }
 
 std::optional<double> Measure::burst_ms(const SimGuest& guest, uint32_t end_tick) const {
   std::optional<double> worst;
-  for (const SimGuest::Burst& burst : guest.bursts()) {
-    if (burst.begin_tick * kTickMs < constants_.warm_up_ms) continue;
+  for (size_t i = 0; i < could_be_met_.size(); ++i) {
+    if (!could_be_met_[i]) continue;
+    const SimGuest::Burst& burst = guest.bursts()[i];
     const double chunks = script_.regions[burst.region].chunks;
     const auto needed = static_cast<size_t>(std::ceil(chunks * constants_.burst_ratio));
     std::vector<double> done_ms = burst.done_ms;

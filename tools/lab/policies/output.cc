@@ -59,6 +59,7 @@ RunResult mean_of(const std::vector<const RunResult*>& results) {
     mean.freed_ratio += r->freed_ratio / count;
     mean.disk_reads += r->disk_reads;
     mean.starved_s += r->starved_s / count;
+    mean.starved_all_s += r->starved_all_s / count;
     mean.targets_moved_per_min += r->targets_moved_per_min / count;
     burst.add(r->burst_ms);
     balloon.add(r->burst_balloon_ms);
@@ -98,6 +99,7 @@ nlohmann::json row_json(const Evaluation& evaluation, const Row& row) {
           {"burst_ms", optional_json(r.burst_ms)},
           {"burst_balloon_ms", optional_json(r.burst_balloon_ms)},
           {"starved_s", r.starved_s},
+          {"starved_all_s", r.starved_all_s},
           {"targets_moved_per_min", r.targets_moved_per_min},
           {"guests", std::move(guests)}};
 }

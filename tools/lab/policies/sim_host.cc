@@ -36,8 +36,8 @@ SimHost::SimHost(const Scenario& scenario, const Constants& constants, policy::S
     target_pages_.push_back(pages);
     policy::GuestInput input;
     input.facts.id = policy::GuestId{id + 1};
-    input.facts.settings = {script.min_pages * kPageBytes, script.max_pages * kPageBytes,
-                            script.weight, 0};
+    input.facts.settings.min_bytes = script.min_pages * kPageBytes;
+    input.facts.settings.max_bytes = script.max_pages * kPageBytes;
     inputs_.push_back(std::move(input));
   }
   estimates_.resize(inputs_.size());
@@ -70,11 +70,19 @@ void SimHost::tick() {
   }
   disk_.end_tick();
   lent_bytes_ticks_ += static_cast<double>(pool_.freeable_bytes());
-  for (uint32_t id = 0; id < count; ++id) measures_[id].tick(*guests_[id], pool_, id, tick_);
+  measure();
   TMEM_ASSERT(pool_.guests_bytes() + pool_.held_bytes() <= pool_.total_bytes());
   ++tick_;
   if (tick_ * kTickMs % strategy_.period_ms() == 0 || (urgent && strategy_.wants_urgent()))
     decide();
+}
+
+void SimHost::measure() {
+  uint64_t need_pages = 0;
+  for (const auto& guest : guests_) need_pages += guest->need_pages();
+  const bool fits = need_pages * kPageBytes <= pool_.total_bytes() - pool_.head_room_bytes();
+  for (uint32_t id = 0; id < guests_.size(); ++id)
+    measures_[id].tick(*guests_[id], pool_, id, tick_, fits);
 }
 
 policy::HostView SimHost::view() const {
@@ -126,6 +134,7 @@ RunResult SimHost::result() {
     result.stall_full += guest.stall_full / count;
     result.freed_bytes += guest.freed_bytes;
     result.starved_s += guest.starved_s;
+    result.starved_all_s += guest.starved_all_s;
     result.disk_reads += guest.disk_reads;
     max_bytes += static_cast<double>(scenario_.guests[id].max_pages) * kPageBytes;
     worst(result.burst_ms, measures_[id].burst_ms(*guests_[id], tick_));

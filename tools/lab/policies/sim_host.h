@@ -32,6 +32,7 @@ class SimHost {
 
  private:
   void decide();
+  void measure();
   policy::HostView view() const;
   bool is_stuck(uint32_t id) const;
   RunResult result();
