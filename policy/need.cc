@@ -99,31 +99,35 @@ double GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint
   return std::min(growth, static_cast<double>(estimate.facts.settings.max_bytes));
 }
 
-// Takes what is free at once, the rest as slowly as pressure allows.
+// Takes what is free at once, the rest as slowly as pressure allows. While the guest has more than
+// it needs (others left it), that it is calm proves nothing.
 void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
   if (!estimate.sample) return;
+  const uint64_t before = bytes_;
   const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;
   const auto bytes = static_cast<double>(bytes_);
-  double taken = 0;
   const double calm = 1 - some_average_ / some_ratio;
-  if (calm > 0)
-    taken =
-        bytes * calm * elapsed_s * (estimate.facts.pool.has_client ? kProbePoolRatio : kProbeRatio);
+  if (calm > 0 && estimate.facts.actual_bytes <= bytes_) {
+    const double ratio = estimate.facts.pool.has_client ? kProbePoolRatio : kProbeRatio;
+    bytes_ -= static_cast<uint64_t>(bytes * ratio * calm * elapsed_s *
+                                    std::min(1.0, some_ratio / kProbeFullSome));
+  }
   if (estimate.sample_age_ms == 0) {
     const Sample& sample = *estimate.sample;
-    const double margin = std::max(static_cast<double>(sample.reserve_bytes), bytes * kMarginRatio);
-    const double spare = static_cast<double>(sample.free_bytes) - margin;
-    taken = std::max(taken, spare * std::min(1.0, elapsed_s * kFreeTakenRatio));
+    const auto actual = static_cast<double>(estimate.facts.actual_bytes);
+    const double spare =
+        static_cast<double>(sample.free_bytes) - margin_bytes(sample, actual, some_ratio);
+    const double taken = std::max(spare, 0.0) * std::min(1.0, elapsed_s * kFreeTakenRatio);
+    bytes_ = std::min(bytes_, static_cast<uint64_t>(actual - taken));
   }
-  if (taken <= 0) return;
-  why_ = reason::kCalm;
-  bytes_ -= std::min(bytes_, static_cast<uint64_t>(taken));
+  if (bytes_ < before) why_ = reason::kCalm;
 }
 
 void GuestNeed::update(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
   const GuestFacts& facts = estimate.facts;
   if (!known_) {
     known_ = true;
+    bytes_ = std::max(facts.actual_bytes, facts.target_bytes);
     used_bytes_ = UINT64_MAX;  // the first report is no rise
   }
   prove(estimate, elapsed_ms);
@@ -134,7 +138,7 @@ void GuestNeed::update(const Estimate& estimate, double some_ratio, uint64_t ela
   if (growth > 0) {
     bytes_ = std::max(facts.actual_bytes, facts.target_bytes) + static_cast<uint64_t>(growth);
   } else {
-    bytes_ = facts.target_bytes;
+    bytes_ = std::min(bytes_, facts.target_bytes);  // more was not to be had
     probe(estimate, some_ratio, elapsed_ms);
   }
   bytes_ = std::clamp(bytes_, facts.settings.min_bytes,
