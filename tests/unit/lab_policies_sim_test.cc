@@ -220,4 +220,24 @@ TEST_CASE("a streak counts whole, once it is longer than allowed") {
   CHECK(streak.ticks() == 5);
 }
 
+TEST_CASE("a stream in the pool: the rule of eviction decides whether it displaces a re-reader") {
+  Region stream{Kind::kFile, 900, 0, 180'000, true, true};  // 20 MiB a second, once
+  const Scenario scenario = small_scenario(
+      {small_guest({stream}), small_guest({{Kind::kFile, 80, 20'000, 30'000, true, false}})}, 400);
+  const auto hits = [&](Eviction eviction) {
+    Constants constants;
+    constants.pool.eviction = eviction;
+    FixedTargets strategy({100, 100});
+    SimHost host(scenario, constants, strategy, true);
+    (void)host.run();
+    CHECK(host.pool().use(0).ephemeral_hits == 0);
+    const policy::PoolUse& use = host.pool().use(1);
+    return static_cast<double>(use.ephemeral_hits) /
+           static_cast<double>(use.ephemeral_hits + use.ephemeral_misses);
+  };
+  const double ours = hits(Eviction::kOurs);
+  CHECK(ours > 0.9);
+  CHECK(hits(Eviction::kShipped) < ours - 0.05);
+}
+
 }  // namespace tmem::lab::policies

@@ -59,6 +59,11 @@ CLI::App* add_command(CLI::App& app, CommandLine& line) {
   command->add_option("--count", line.count, "scenarios (default: one of each family)");
   command->add_flag("--knobs", line.all_knobs, "each policy with each value of its knob");
   command->add_flag("--hard-disk", line.hard_disk, "a disk of 7200 rpm, in place of a SATA SSD");
+  command
+      ->add_option("--eviction", line.eviction,
+                   "of the pool's ephemeral pages: ours, or old-documented and old-shipped, which "
+                   "are those of Xen's old tmem")
+      ->check(CLI::IsMember({"ours", "old-documented", "old-shipped"}));
   command->add_option("--threads", line.threads, "default: one a processor");
   command->add_option("--json", line.json_path, "write the results here");
   command->add_option("--svg", line.svg_directory, "write plots into this directory");
@@ -69,6 +74,8 @@ CLI::App* add_command(CLI::App& app, CommandLine& line) {
 Result<void> run_command(const CommandLine& line) {
   Constants constants;
   if (line.hard_disk) constants.disk = kHardDisk;
+  if (line.eviction == "old-documented") constants.pool.eviction = Eviction::kDocumented;
+  if (line.eviction == "old-shipped") constants.pool.eviction = Eviction::kShipped;
   Evaluation evaluation;
   evaluation.seed = line.seed;
   TMEM_TRY(evaluation.contenders, choose_contenders(line.policies, line.all_knobs));

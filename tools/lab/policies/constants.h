@@ -30,7 +30,13 @@ inline constexpr DiskConstants kHardDisk{12'670, 12'670, 27.3};
 // The pool. Times of the store are of docs/performance.md: a copy of a cold page 0.55 us, a put 2.8
 // of it (P1-path); a get 1.17 of LZ4's decompression of 1.5 us (P2). The ring: assumption, two
 // notifications and two wake-ups; a quarter of a millisecond under the emulator is no guide.
+enum class Eviction : uint8_t {
+  kOurs,        // who has most above its share by weight; nobody above: the oldest page of all
+  kDocumented,  // Xen's old tmem, as its document has it
+  kShipped,     // and as it was
+};
 struct PoolConstants {
+  Eviction eviction = Eviction::kOurs;
   double put_page_us = 3.0;       // 1.5 in the store, 0.5 copying into a slot, 1.0 in the guest
   double get_page_us = 2.3;       // 1.8 in the store, 0.5 copying out of a slot
   double round_trip_us = 15.0;    // of a batch of gets

@@ -2,12 +2,15 @@
 // The host's memory and the pool in it. The pool holds what guests put, at a fixed size a page; it
 // has what no guest has, but the head-room. Ephemeral pages go when memory is wanted: of the guest
 // furthest above its share by weight, the oldest first. Persistent pages stay.
+// (Or by a rule of Xen's old tmem, policy/baselines/old_eviction.h, to compare.)
 //
 // Always: sum of the guests' memory + held <= total.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "policy/baselines/old_eviction.h"
 #include "policy/estimate.h"
 #include "tools/lab/policies/chunk_list.h"
 #include "tools/lab/policies/constants.h"
@@ -52,24 +55,29 @@ class HostPool {
     policy::PoolUse use;
     std::vector<uint32_t> pages;  // by chunk
     std::vector<ChunkLink> links;
-    ChunkList fifo;  // chunks of files with pages here
+    std::vector<uint64_t> put_number;  // by chunk: when its pages here began
+    ChunkList fifo;                    // chunks of files with pages here
   };
 
   // Room for that many more pages, after eviction.
-  uint64_t make_room(uint64_t pages);
-  void evict_until_free(uint64_t bytes);
-  uint32_t victim() const;
+  uint64_t make_room(uint32_t requester, uint64_t pages);
+  using Requester = std::optional<policy::baselines::ClientIndex>;
+  void evict_until_free(uint64_t bytes, Requester requester);
+  policy::baselines::ClientIndex victim(Requester requester);
   uint32_t evict_oldest(Guest& guest, uint64_t pages_max);
   void recharge(Guest& guest) const;
 
   const bool enabled_;
+  const Eviction eviction_;
   const uint64_t total_bytes_;
   const uint64_t head_room_bytes_;
   const uint64_t page_bytes_;
   uint64_t guests_bytes_ = 0;
   uint64_t ephemeral_pages_ = 0;
   uint64_t persistent_pages_ = 0;
+  uint64_t puts_ = 0;
   std::vector<Guest> guests_;
+  std::vector<policy::baselines::EphemeralClient> clients_;  // as victim() shows them
 };
 
 }  // namespace tmem::lab::policies
