@@ -41,6 +41,7 @@ class Xenstored:
         self.requests = []
         self.watches = []
         self.connections = 0
+        self.early = 0  # requests that came before the answer to the one before
         self.lock = threading.Lock()
         self.client = None
         self.start()
@@ -105,10 +106,18 @@ class Xenstored:
             self.requests.append((kind, path))
             if self.silent:
                 return True
+            time.sleep(0.005)
+            try:
+                self.early += len(client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+            except BlockingIOError:
+                pass
             kind, answer = self.answer(kind, path, value.decode())
-            client.sendall(struct.pack("=IIII", kind, request, transaction, len(answer)) + answer)
-            if kind == WATCH:
-                self.event(path)
+            try:
+                client.sendall(struct.pack("=IIII", kind, request, transaction, len(answer)) + answer)
+                if kind == WATCH:
+                    self.event(path)
+            except OSError:
+                return False
         return True
 
     def answer(self, kind, path, value):
@@ -349,7 +358,18 @@ class Store(Guest):
         self.wait_words("xenstored does not answer")
         self.store.silent = False
         self.wait_words("reports are taken again")
-        self.assertEqual(self.store.connections, 1)
+
+    def test_one_request_at_a_time(self):
+        """The kernel's device keeps no second one apart from the first."""
+        self.start("--interval", "1")
+        self.wait_report(" seq=1 ")
+        for i in range(20):
+            self.store.set(mode=("host", "guest")[i % 2], min_kib=100000, max_kib=240000 + i)
+            self.agent.send_signal(signal.SIGUSR1)
+            time.sleep(0.05)
+        self.wait_report(" seq=4 ")
+        self.assertGreater(len(self.store.requests), 20)
+        self.assertEqual(self.store.early, 0)
 
     def test_settings_that_may_not_be_read(self):
         self.store.refuse["tmem/mode"] = "EACCES"

@@ -113,7 +113,8 @@ TEST_CASE("guestd session: a xenstored that answers nonsense") {
     ends.wire.file = -1;
     session.path = "/nonexistent/xenbus";
     session.reopen_wait_ms = session.report_wait_ms = 1000;
-    session.settings_request = 8;
+    session.serial = 1;
+    session.request = 8;  // the first of the settings
     session.settings_left = 4;
     for (int i = 0; i < 60 && session.wire.file >= 0; ++i) {
       std::string text(random() % 40, '\0');
@@ -122,8 +123,7 @@ TEST_CASE("guestd session: a xenstored that answers nonsense") {
       const bool lie = random() % 50 == 0;
       // Half of it looks like the answer that is awaited.
       const bool fits = random() % 2 == 0;
-      const uint32_t request =
-          fits ? session.settings_request | (4 - session.settings_left) : random() % 64;
+      const uint32_t request = fits ? session.request : random() % 64;
       if (!ends.send(message(fits ? 2 : types[random() % 7], request, text,
                              lie ? static_cast<int>(random() % 6000) : -1)))
         break;

@@ -24,7 +24,8 @@ int agent_start(Agent* agent, const char* root, const char* xenbus, uint32_t hea
   const int error = session_open(&agent->session, xenbus, now_ms);
   if (error != 0) {
     say(xenbus, ": ", strerror(-error),
-        "; run this as root, in a guest of Xen whose kernel gives it /dev/xen/xenbus (or mount xenfs "
+        "; run this as root, in a guest of Xen whose kernel gives it /dev/xen/xenbus (or mount "
+        "xenfs "
         "at /proc/xen)",
         NULL);
     return 1;

@@ -19,14 +19,10 @@ enum Subject { kMode, kMin, kMax, kTarget, kReport, kWatch, kSubjectBits = 3 };
 enum { kSettingsCount = kTarget + 1 };
 static const char* const kSettingsPaths[kSettingsCount] = {"tmem/mode", "tmem/min_kib",
                                                            "tmem/max_kib", "memory/target"};
-static const char* const kWatched[] = {"tmem", "memory/target"};
+enum { kWatchedCount = 2 };
+static const char* const kWatched[kWatchedCount] = {"tmem", "memory/target"};
+static const char kSilent[] = "xenstored does not answer";
 static const char kReportPath[] = "data/tmem/report";
-
-static uint32_t next_serial(Session* session) {
-  session->serial = (session->serial + 1) & (UINT32_MAX >> kSubjectBits);
-  if (session->serial == 0) session->serial = 1;
-  return session->serial << kSubjectBits;
-}
 
 static uint32_t longer(uint32_t wait_ms) {
   return wait_ms >= kLongestWaitMs / 2 ? kLongestWaitMs : wait_ms * 2;
@@ -42,29 +38,42 @@ static void lose(Session* session, int error, uint64_t now_ms) {
   session->reopen_wait_ms = longer(session->reopen_wait_ms);
 }
 
-static void ask_for_settings(Session* session, uint64_t now_ms) {
-  const Settings none = {0};
-  session->fresh = none;
-  session->settings_request = next_serial(session);
-  session->settings_left = kSettingsCount;
-  session->settings_again = session->settings_failed = false;
-  session->settings_sent_ms = now_ms;
-  for (uint32_t i = 0; i < kSettingsCount; ++i) {
-    const int error = wire_send(&session->wire, kWireRead, session->settings_request | i,
-                                kSettingsPaths[i], NULL);
-    if (error == 0) continue;
-    lose(session, error, now_ms);
-    return;
+static void send(Session* session, uint32_t type, enum Subject subject, const char* path,
+                 const char* value, uint64_t now_ms) {
+  session->serial = (session->serial + 1) & (UINT32_MAX >> kSubjectBits);
+  if (session->serial == 0) session->serial = 1;
+  session->request = session->serial << kSubjectBits | subject;
+  session->sent_ms = now_ms;
+  const int error = wire_send(&session->wire, type, session->request, path, value);
+  if (error != 0) lose(session, error, now_ms);
+}
+
+// The next of what is to be asked, if the last is answered.
+static void send_next(Session* session, uint64_t now_ms) {
+  if (!session_is_idle(session)) return;
+  if (session->watches_left > 0) {
+    send(session, kWireWatch, kWatch, kWatched[kWatchedCount - session->watches_left], "t", now_ms);
+  } else if (session->settings_left > 0) {
+    const uint32_t subject = kSettingsCount - session->settings_left;
+    send(session, kWireRead, subject, kSettingsPaths[subject], NULL, now_ms);
   }
 }
 
+static void ask_for_settings(Session* session, uint64_t now_ms) {
+  const Settings none = {0};
+  session->fresh = none;
+  session->settings_left = kSettingsCount;
+  session->settings_again = session->settings_failed = false;
+  session->settings_ms = now_ms;
+  send_next(session, now_ms);
+}
+
 static int connect_anew(Session* session, uint64_t now_ms) {
-  int error = wire_open(&session->wire, session->path);
-  for (size_t i = 0; error == 0 && i < sizeof(kWatched) / sizeof(kWatched[0]); ++i)
-    error = wire_send(&session->wire, kWireWatch, next_serial(session) | kWatch, kWatched[i], "t");
+  const int error = wire_open(&session->wire, session->path);
   if (error != 0) return error;
-  session->report_request = 0;
+  session->request = 0;
   session->report_allowed_ms = now_ms;
+  session->watches_left = kWatchedCount;
   ask_for_settings(session, now_ms);
   return 0;
 }
@@ -77,16 +86,16 @@ int session_open(Session* session, const char* path, uint64_t now_ms) {
   return connect_anew(session, now_ms);
 }
 
+bool session_is_idle(const Session* session) {
+  return session->wire.file >= 0 && session->request == 0;
+}
+
 bool session_can_report(const Session* session, uint64_t now_ms) {
   return session_is_idle(session) && now_ms >= session->report_allowed_ms;
 }
 
 void session_report(Session* session, const char* report, uint64_t now_ms) {
-  session->report_request = next_serial(session) | kReport;
-  session->report_sent_ms = now_ms;
-  const int error =
-      wire_send(&session->wire, kWireWrite, session->report_request, kReportPath, report);
-  if (error != 0) lose(session, error, now_ms);
+  send(session, kWireWrite, kReport, kReportPath, report, now_ms);
 }
 
 static const char* remedy_of(const char* complaint) {
@@ -100,15 +109,20 @@ static const char* remedy_of(const char* complaint) {
   return "";
 }
 
-// A report was not taken: says why, once for each reason, and comes back ever later.
-static void put_off_reports(Session* session, const char* complaint, uint64_t now_ms) {
-  session->report_allowed_ms = now_ms + session->report_wait_ms;
-  session->report_wait_ms = longer(session->report_wait_ms);
+// Says why reports are not taken, once for each reason.
+static void complain(Session* session, const char* complaint) {
   if (strcmp(session->complaint, complaint) == 0) return;
   Text text = text_in(session->complaint, sizeof(session->complaint));
   add_text(&text, complaint);
   say("the report is not taken: ", session->complaint, remedy_of(session->complaint),
       "; trying again at least each minute", NULL);
+}
+
+// A report was refused: the next is tried ever later.
+static void put_off_reports(Session* session, const char* complaint, uint64_t now_ms) {
+  session->report_allowed_ms = now_ms + session->report_wait_ms;
+  session->report_wait_ms = longer(session->report_wait_ms);
+  complain(session, complaint);
 }
 
 static void report_taken(Session* session) {
@@ -152,12 +166,8 @@ static void take_setting(Session* session, uint32_t subject, const WireMessage* 
 }
 
 // True when all answers are there.
-static bool settings_answer(Session* session, const WireMessage* message, uint64_t now_ms) {
-  const uint32_t subject = message->request & ((1u << kSubjectBits) - 1);
-  if (session->settings_left == 0 || (message->request ^ subject) != session->settings_request)
-    return false;
-  // Answers come in the order of the questions.
-  if (subject != kSettingsCount - session->settings_left) return false;
+static bool settings_answer(Session* session, uint32_t subject, const WireMessage* message,
+                            uint64_t now_ms) {
   take_setting(session, subject, message);
   if (--session->settings_left > 0) return false;
   const bool usable = !session->settings_failed;
@@ -166,25 +176,32 @@ static bool settings_answer(Session* session, const WireMessage* message, uint64
   return usable;
 }
 
+static bool take_answer(Session* session, const WireMessage* message, uint64_t now_ms) {
+  const uint32_t subject = message->request & ((1u << kSubjectBits) - 1);
+  session->request = 0;
+  if (subject < kSettingsCount) return settings_answer(session, subject, message, now_ms);
+  if (subject == kWatch)
+    session->watches_left--;
+  else if (message->type == kWireWrite)
+    report_taken(session);
+  else
+    put_off_reports(session, message->type == kWireError ? error_name(message) : "no answer to it",
+                    now_ms);
+  return false;
+}
+
 static bool take_message(Session* session, const WireMessage* message, uint64_t now_ms) {
+  bool changed = false;
   if (message->type == kWireEvent) {
     if (session->settings_left > 0)
       session->settings_again = true;
     else
       ask_for_settings(session, now_ms);
-    return false;
+  } else if (session->request != 0 && message->request == session->request) {
+    changed = take_answer(session, message, now_ms);
+    send_next(session, now_ms);
   }
-  const uint32_t subject = message->request & ((1u << kSubjectBits) - 1);
-  if (subject < kSettingsCount) return settings_answer(session, message, now_ms);
-  if (session->report_request != 0 && message->request == session->report_request) {
-    session->report_request = 0;
-    if (message->type == kWireWrite)
-      report_taken(session);
-    else
-      put_off_reports(
-          session, message->type == kWireError ? error_name(message) : "no answer to it", now_ms);
-  }
-  return false;
+  return changed;
 }
 
 bool session_receive(Session* session, uint64_t now_ms) {
@@ -202,8 +219,8 @@ bool session_receive(Session* session, uint64_t now_ms) {
   return changed;
 }
 
-bool session_is_idle(const Session* session) {
-  return session->wire.file >= 0 && session->report_request == 0;
+static bool is_silent(const Session* session, uint64_t now_ms) {
+  return session->request != 0 && now_ms >= session->sent_ms + kAnswerMs;
 }
 
 bool session_tick(Session* session, uint64_t now_ms) {
@@ -213,23 +230,22 @@ bool session_tick(Session* session, uint64_t now_ms) {
     if (error != 0) lose(session, error, now_ms);
     return error == 0;
   }
-  // The device is not closed for an answer that does not come: closing waits for xenstored too.
-  if (session->report_request != 0 && now_ms >= session->report_sent_ms + kAnswerMs) {
-    session->report_request = 0;
-    put_off_reports(session, "xenstored does not answer", now_ms);
+  if (is_silent(session, now_ms)) {
+    complain(session, kSilent);
+    // The device keeps the request until xenstored comes back; closing it would wait for that too.
+    if (!session->wire.device) lose(session, -ETIMEDOUT, now_ms);
+    return false;
   }
   // By the clock too: a xenstored that was restarted knows nothing of the watches.
-  if (now_ms >= session->settings_sent_ms + kSettingsMs) ask_for_settings(session, now_ms);
+  if (session->settings_left == 0 && now_ms >= session->settings_ms + kSettingsMs)
+    ask_for_settings(session, now_ms);
   return false;
-}
-
-static uint64_t sooner(uint64_t a, uint64_t b) {
-  return a < b ? a : b;
 }
 
 uint64_t session_deadline_ms(const Session* session) {
   if (session->wire.file < 0) return session->reopen_at_ms;
-  const uint64_t settings_ms = session->settings_sent_ms + kSettingsMs;
-  return session->report_request == 0 ? settings_ms
-                                      : sooner(settings_ms, session->report_sent_ms + kAnswerMs);
+  if (session->request == 0) return session->settings_ms + kSettingsMs;
+  // Once it is known to be silent, only its answer counts.
+  const bool known = session->wire.device && strcmp(session->complaint, kSilent) == 0;
+  return known ? UINT64_MAX : session->sent_ms + kAnswerMs;
 }

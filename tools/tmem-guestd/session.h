@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The agent's talk with xenstore: one report at a time goes out; what dom0 set comes in, at each
-// change and each minute. Outlives a xenstored that is silent, restarts or refuses. Nothing waits:
-// answers are taken when they come.
+// The agent's talk with xenstore, one request at a time: reports go out; what dom0 set comes in, at
+// each change and each minute. Outlives a xenstored that is silent, restarts or refuses. Nothing
+// waits: answers are taken when they come.
 //
 // Paths are relative, so xenstored takes them as below this guest's own /local/domain/<domid>.
 #pragma once
@@ -25,23 +25,24 @@ typedef struct {
 typedef struct {
   Wire wire;
   const char* path;
-  uint32_t serial;  // of requests
   uint64_t reopen_at_ms;
   uint32_t reopen_wait_ms;
   bool lost;  // said already
 
-  uint32_t report_request;  // that is not answered yet; 0: none
-  uint64_t report_sent_ms;
-  uint64_t report_allowed_ms;  // not before: the last one was refused, or was not answered
+  uint32_t serial;   // of requests
+  uint32_t request;  // that is not answered yet, at most one at a time; 0: none
+  uint64_t sent_ms;
+  unsigned watches_left;   // to be set
+  unsigned settings_left;  // to be read
+
+  uint64_t report_allowed_ms;  // not before: the last one was refused
   uint32_t report_wait_ms;
   char complaint[32];  // said already; empty: the last report was taken
 
-  uint32_t settings_request;
-  unsigned settings_left;  // answers to come
-  bool settings_again;     // they changed meanwhile
-  bool settings_failed;    // an answer that means nothing came: keep what is known
-  bool settings_hidden;    // said already
-  uint64_t settings_sent_ms;
+  bool settings_again;   // they changed meanwhile
+  bool settings_failed;  // an answer that means nothing came: keep what is known
+  bool settings_hidden;  // said already
+  uint64_t settings_ms;  // when they were asked for
   Settings fresh;
   Settings settings;
 } Session;
@@ -52,7 +53,7 @@ bool session_can_report(const Session* session, uint64_t now_ms);
 void session_report(Session* session, const char* report, uint64_t now_ms);
 // Reads what came. True: `settings` may have changed.
 bool session_receive(Session* session, uint64_t now_ms);
-bool session_is_idle(const Session* session);  // open, and no report unanswered
+bool session_is_idle(const Session* session);  // open, and nothing unanswered
 // What time alone brings: reopening, giving up an answer, reading the settings anew. True:
 // reopened.
 bool session_tick(Session* session, uint64_t now_ms);

@@ -19,6 +19,7 @@ _Static_assert(sizeof(Header) == kWireHeader, "the header has no gaps");
 
 void wire_init(Wire* wire) {
   wire->file = -1;
+  wire->device = false;
   wire->held = wire->taken = 0;
 }
 
@@ -45,6 +46,7 @@ int wire_open(Wire* wire, const char* path) {
     return 0;
   }
   wire->file = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  wire->device = true;
   return wire->file < 0 ? -errno : 0;
 }
 
