@@ -25,16 +25,16 @@ case "$1" in
     echo "reports=$(($(sequence) - seq)) cpu_us_per_s=$cpu"
     ;;
   quota)
-    # The report's node must be a new one; and the answer to dom0 needs room again in the end.
+    # The report's node must be a new one. A folder holds no more names than fit into 2 KiB.
     kill "$(pidof tmem-guestd)"
     xenstore-rm data/tmem
     left=40
-    while [ $left -gt 0 ] && xenstore-write $(for n in $(seq 50); do echo "data/fill/$left.$n x"; done); do
+    while [ $left -gt 0 ] && xenstore-write $(for n in $(seq 50); do echo "data/fill/$left/$n x"; done); do
       left=$((left - 1))
     done
     n=0
-    while xenstore-write "data/fill/last.$n" x; do n=$((n + 1)); done
-    echo "filled=$(xenstore-list data/fill | wc -l)"
+    while xenstore-write "data/fill/last/$n" x; do n=$((n + 1)); done
+    echo "filled=$(((40 - left) * 50 + n))"
     start
     wait_for 30 grep -q ENOSPC $log
     sleep 5
@@ -47,7 +47,7 @@ case "$1" in
     mkdir -p /sys/fs/cgroup/tight
     echo 12M > /sys/fs/cgroup/tight/memory.high
     echo 0 > /sys/fs/cgroup/tight/cgroup.procs
-    timeout 40 hog --mib 20 --seconds 20
+    timeout 40 hog --mib 14 --seconds 5
     cat /proc/pressure/memory
     ;;
 esac

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 SUMMARY = "tmem-guestd: reports that dom0 parses, permissions, quota, pressure, guest mode, save and restore"
 LIMIT_S = 600
-HOST_MIB = 1408
-DOM0_MIB = 700
+HOST_MIB = 1728
+DOM0_MIB = 900
 ORDER = 20
 GATE = False
 MIN_KIB, MAX_KIB = 150000, 190000
@@ -15,8 +15,7 @@ def check(result):
     yield result.at_least("first.total_bytes", 100 << 20)
     yield result.at_least("first.reserve_bytes", 1 << 20)
     yield result.at_most("first.reserve_bytes", 64 << 20)
-    # Calm: heartbeats, and next to no CPU. Emulation is 20 to 40 times slower than hardware, so the
-    # bound is 0.1 % there.
+    # Calm: heartbeats, and next to no CPU: 0.1 % of hardware, which is 20 times as fast as this, or more.
     yield result.at_least("calm.reports", 3)
     yield result.at_most("calm.reports", 8)
     yield result.at_most("calm.cpu_us_per_s", 20000)
@@ -24,7 +23,7 @@ def check(result):
     yield result.at_least("other.read_status", 1)
     yield result.at_least("other.write_status", 1)
     # A quota that is used up is outlived, and said.
-    yield result.at_least("quota.filled", 100)
+    yield result.at_least("quota.filled", 500)
     yield result.equal("quota.said", 1)
     yield result.equal("quota.alive", 1)
     yield result.equal("quota.said_again", 1)
