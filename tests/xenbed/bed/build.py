@@ -9,7 +9,9 @@ from .common import BED, CACHE, ROOT, BedError, run
 from .packages import kernel_headers, kernel_version
 
 DOM0_PROGRAMS = ("tmemd", "tmem")
-DOM0_TESTS = {"xenbed_ask": "ask", "xenmem": "xenmem", "wrong_xen": "wrong_xen.so"}  # target: file
+DOM0_TESTS = {"xenbed_ask": "ask", "xenmem": "xenmem", "wrong_xen": "wrong_xen.so",
+              "parse_report": "parse_report"}  # target: file
+GUEST_PROGRAMS = ("tmem-guestd",)  # what ships, beside the test programs
 KMOD = ROOT / "guest-kmod"
 HOSTILE = BED / "hostile"
 
@@ -21,6 +23,7 @@ def programs(folder, prebuilt):
     dom0 = [folder / "bin" / name for name in DOM0_PROGRAMS]
     dom0 += [folder / "tests" / "xenbed" / name for name in DOM0_TESTS.values()]
     found = {name: folder / "tests" / "xenbed" / name for name in guest}
+    found |= {name: folder / "bin" / name for name in GUEST_PROGRAMS}
     if prebuilt:
         missing = [str(p) for p in (*dom0, *found.values()) if not p.exists()]
         if missing:
@@ -28,7 +31,7 @@ def programs(folder, prebuilt):
         return dom0, found
     if not (folder / "build.ninja").exists():
         run(["cmake", "--preset", "release", "-B", folder], "cmake", cwd=ROOT)
-    targets = [*DOM0_PROGRAMS, *DOM0_TESTS, *(f"xenbed_{name}" for name in guest)]
+    targets = [*DOM0_PROGRAMS, *DOM0_TESTS, *GUEST_PROGRAMS, *(f"xenbed_{name}" for name in guest)]
     jobs = str(os.cpu_count() or 2)
     run(["cmake", "--build", folder, "-j", jobs, "--target", *targets], "building tmemd",
         timeout=1800)
