@@ -33,7 +33,7 @@ constexpr uint64_t kArrearsMaxNs = 10'000'000;
 // is armed: who asks again soon needs no event, which costs both ends more than most requests.
 constexpr uint64_t kLingerMaxNs = 1'000'000;
 // Turns of others that a queue may interrupt in a round: a batch comes in parts.
-constexpr uint32_t kInterruptsPerRound = 4;
+constexpr uint32_t kInterruptsPerRound = 2;
 // Events without a request, in a row, after which a queue rests before it is armed again, twice as
 // long each time.
 constexpr uint32_t kEmptyEventsFree = 16;
