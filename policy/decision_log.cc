@@ -36,14 +36,23 @@ HostView host_of(const Json& json) {
 
 Json facts_json(const GuestFacts& facts) {
   const PoolUse& pool = facts.pool;
-  return {{"id", static_cast<uint32_t>(facts.id)},     {"min_bytes", facts.settings.min_bytes},
-          {"max_bytes", facts.settings.max_bytes},     {"weight", facts.settings.weight},
-          {"priority", facts.settings.priority},       {"actual_bytes", facts.actual_bytes},
-          {"target_bytes", facts.target_bytes},        {"can_balloon", facts.can_balloon},
-          {"persistent_pages", pool.persistent_pages}, {"ephemeral_pages", pool.ephemeral_pages},
-          {"charged_bytes", pool.charged_bytes},       {"persistent_puts", pool.persistent_puts},
-          {"persistent_gets", pool.persistent_gets},   {"ephemeral_puts", pool.ephemeral_puts},
-          {"ephemeral_hits", pool.ephemeral_hits},     {"ephemeral_misses", pool.ephemeral_misses}};
+  return {{"id", static_cast<uint32_t>(facts.id)},
+          {"min_bytes", facts.settings.min_bytes},
+          {"max_bytes", facts.settings.max_bytes},
+          {"weight", facts.settings.weight},
+          {"priority", facts.settings.priority},
+          {"actual_bytes", facts.actual_bytes},
+          {"target_bytes", facts.target_bytes},
+          {"can_balloon", facts.can_balloon},
+          {"has_client", pool.has_client},
+          {"persistent_pages", pool.persistent_pages},
+          {"ephemeral_pages", pool.ephemeral_pages},
+          {"charged_bytes", pool.charged_bytes},
+          {"persistent_puts", pool.persistent_puts},
+          {"persistent_gets", pool.persistent_gets},
+          {"ephemeral_puts", pool.ephemeral_puts},
+          {"ephemeral_hits", pool.ephemeral_hits},
+          {"ephemeral_misses", pool.ephemeral_misses}};
 }
 
 GuestFacts facts_of(const Json& json) {
@@ -56,6 +65,7 @@ GuestFacts facts_of(const Json& json) {
   json.at("actual_bytes").get_to(facts.actual_bytes);
   json.at("target_bytes").get_to(facts.target_bytes);
   json.at("can_balloon").get_to(facts.can_balloon);
+  json.at("has_client").get_to(facts.pool.has_client);
   json.at("persistent_pages").get_to(facts.pool.persistent_pages);
   json.at("ephemeral_pages").get_to(facts.pool.ephemeral_pages);
   json.at("charged_bytes").get_to(facts.pool.charged_bytes);

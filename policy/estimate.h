@@ -2,9 +2,11 @@
 // What a strategy decides on: the host, and for each guest what is known without its help (facts),
 // what it said (sample), and how fast that changes (rates).
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
+#include "libtmem/base/units.h"
 #include "policy/report.h"
 
 namespace tmem::policy {
@@ -15,12 +17,16 @@ enum class GuestId : uint32_t {};  // Xen's domain id; in the lab, a number
 struct GuestSettings {
   uint64_t min_bytes = 0;
   uint64_t max_bytes = 0;
-  uint32_t weight = 256;
+  uint32_t weight = 256;  // for each MiB of its maximum, so that alike guests are served alike
   uint32_t priority = 0;  // a higher one is served first, up to what it needs
+
+  // In a share of the host's memory.
+  uint64_t share_weight() const { return weight * std::max<uint64_t>(max_bytes / kMiB, 1); }
 };
 
 // Counted by the store, so no guest can lie about it. Counters since the client connected.
 struct PoolUse {
+  bool has_client = false;        // it is connected: what is taken from it may go to the pool
   uint64_t persistent_pages = 0;  // held now
   uint64_t ephemeral_pages = 0;   // held now
   uint64_t charged_bytes = 0;     // of both, compressed, with records

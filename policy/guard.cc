@@ -86,7 +86,7 @@ void bound_growth(std::span<const Estimate> estimates, uint64_t left,
   for (size_t i = 0; i < targets.size(); ++i) {
     const GuestSettings& settings = estimates[i].facts.settings;
     const uint64_t growth = minus(targets[i].target_bytes, estimates[i].facts.actual_bytes);
-    claims.push_back({0, growth, settings.weight, settings.priority});
+    claims.push_back({0, growth, settings.share_weight(), settings.priority});
   }
   const std::vector<uint64_t> given = share(claims, left);
   for (size_t i = 0; i < targets.size(); ++i) {

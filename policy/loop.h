@@ -38,6 +38,7 @@ class Loop {
   std::string_view strategy() const { return strategy_->name(); }
   double knob() const { return knob_; }
   uint32_t period_ms() const { return strategy_->period_ms(); }
+  bool wants_urgent() const { return strategy_->wants_urgent(); }
 
   // `inputs` has each running guest once, in order of id; a tick without guests does not count. The
   // record stays until the next tick.

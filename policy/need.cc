@@ -9,22 +9,29 @@
 namespace tmem::policy {
 namespace {
 
-// Kept free beside the kernel's own reserve, so that a small growth finds memory at once.
+// Kept free beside the kernel's own reserve, so that growth finds memory at once: this share of the
+// guest at kProbeFullSome, by the root of the harmless pressure more where that is less.
 constexpr double kMarginRatio = 0.02;
+constexpr double kMarginRatioMin = 0.005;
+constexpr double kMarginRatioMax = 0.15;
+// Of free memory above the margin, what is taken in a second. Nobody misses it.
+constexpr double kFreeTakenRatio = 0.5;
 // A rise between two reports that counts, and how much more of it is expected: a balloon needs
 // about the time between two reports.
 constexpr double kRiseMinRatio = 0.005;
 constexpr double kForesight = 1.0;
 // Pages that came back prove that as many more were pushed out too early.
 constexpr double kReturnsGain = 2.0;
-// Probing: a share of the guest a second, doubled after each calm period.
-constexpr double kStepMinRatio = 0.002;
-constexpr double kStepMaxRatio = 0.02;
-constexpr uint64_t kCalmMs = 5'000;
-// After pressure nothing is taken for so long.
-constexpr uint64_t kGraceMs = 3'000;
-// Senpai's law: grow by (pressure / harmless / 20)^2, at most by all.
-constexpr double kBackoffDivisor = 20;
+// Where PSI tells of a wait that no page explains: so much of the guest for each share of time.
+constexpr double kPressureGain = 0.25;
+// Probing: at most this share of the guest a second. Pages are missed only when they are next
+// wanted, so what was taken in half a minute must be little; less is lost where a pool has them.
+// Who holds less pressure for harmless probes more slowly.
+constexpr double kProbeRatio = 0.002;
+constexpr double kProbePoolRatio = 0.004;
+constexpr double kProbeFullSome = 0.001;
+// Over which pressure is averaged for probing.
+constexpr double kCalmTimeMs = 6'000;
 constexpr double kProvenHalfLifeMs = 60'000;
 
 double page_bytes(double pages) {
@@ -36,6 +43,12 @@ double page_bytes(double pages) {
 double returns(const Rates& rates) {
   return std::max(rates.swap_in_pages, rates.persistent_gets) +
          std::max(rates.refault_pages, rates.ephemeral_hits);
+}
+
+double margin_bytes(const Sample& sample, double guest_bytes, double some_ratio) {
+  const double ratio = std::clamp(kMarginRatio * std::sqrt(kProbeFullSome / some_ratio),
+                                  kMarginRatioMin, kMarginRatioMax);
+  return std::max(static_cast<double>(sample.reserve_bytes), guest_bytes * ratio);
 }
 
 uint64_t minus(uint64_t a, uint64_t b) {
@@ -54,20 +67,19 @@ void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
 
 // Use that rises goes on rising for a while: room for that, and the margin. Use that stands still
 // asks for nothing, however little is available: what is cold may go.
-double GuestNeed::use_growth(const Estimate& estimate, uint64_t elapsed_ms) {
+double GuestNeed::use_growth(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
   const Sample& sample = *estimate.sample;
   const auto actual = static_cast<double>(estimate.facts.actual_bytes);
   const uint64_t used = minus(sample.total_bytes, sample.available_bytes) + sample.swap_used_bytes;
   const auto rise = static_cast<double>(minus(used, used_bytes_));
   used_bytes_ = used;
   if (rise < actual * kRiseMinRatio || elapsed_ms == 0) return 0;
-  const double margin = std::max(static_cast<double>(sample.reserve_bytes), actual * kMarginRatio);
-  return rise * kForesight + margin - static_cast<double>(sample.available_bytes);
+  return rise * kForesight + margin_bytes(sample, actual, some_ratio) -
+         static_cast<double>(sample.available_bytes);
 }
 
 // What the guest needs above what it has, by the strongest signal; 0: nothing presses.
-uint64_t GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
-  const auto actual = static_cast<double>(estimate.facts.actual_bytes);
+double GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
   const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;
   double growth = 0;
   const auto consider = [&](double bytes, const char* why) {
@@ -78,50 +90,59 @@ uint64_t GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, ui
   const double some = estimate.rates.some_ratio;
   const bool pressed = some > some_ratio || estimate.urgent;
   if (estimate.sample && estimate.sample_age_ms == 0)
-    consider(use_growth(estimate, elapsed_ms), reason::kUse);
+    consider(use_growth(estimate, some_ratio, elapsed_ms), reason::kUse);
   if (pressed || !estimate.sample)
     consider(page_bytes(returns(estimate.rates)) * elapsed_s * kReturnsGain, reason::kReturns);
-  if (pressed) {
-    const double part = std::min(1.0, some / some_ratio / kBackoffDivisor);
-    consider(actual * part * part, reason::kPressure);
-  }
-  return static_cast<uint64_t>(std::min(growth, static_cast<double>(kGiB) * 1024));
+  if (pressed)
+    consider(static_cast<double>(estimate.facts.actual_bytes) * some * kPressureGain,
+             reason::kPressure);
+  return std::min(growth, static_cast<double>(estimate.facts.settings.max_bytes));
 }
 
-void GuestNeed::probe(const Estimate& estimate, uint64_t elapsed_ms) {
-  calm_ms_ += elapsed_ms;
-  if (calm_ms_ < kGraceMs || !estimate.sample) return;
-  why_ = reason::kCalm;
-  if (calm_ms_ >= kGraceMs + kCalmMs) {
-    calm_ms_ = kGraceMs;
-    step_ratio_ = std::min(kStepMaxRatio, step_ratio_ * 2);
+// Takes what is free at once, the rest as slowly as pressure allows. While the guest has more than
+// it needs (others left it), that it is calm proves nothing.
+void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
+  if (!estimate.sample) return;
+  const uint64_t before = bytes_;
+  const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;
+  const auto bytes = static_cast<double>(bytes_);
+  const double calm = 1 - some_average_ / some_ratio;
+  if (calm > 0 && estimate.facts.actual_bytes <= bytes_) {
+    const double ratio = estimate.facts.pool.has_client ? kProbePoolRatio : kProbeRatio;
+    bytes_ -= static_cast<uint64_t>(bytes * ratio * calm * elapsed_s *
+                                    std::min(1.0, some_ratio / kProbeFullSome));
   }
-  const double step =
-      static_cast<double>(bytes_) * step_ratio_ * static_cast<double>(elapsed_ms) / 1000;
-  bytes_ -= std::min(bytes_, static_cast<uint64_t>(step));
+  if (estimate.sample_age_ms == 0) {
+    const Sample& sample = *estimate.sample;
+    const auto actual = static_cast<double>(estimate.facts.actual_bytes);
+    const double spare =
+        static_cast<double>(sample.free_bytes) - margin_bytes(sample, actual, some_ratio);
+    const double taken = std::max(spare, 0.0) * std::min(1.0, elapsed_s * kFreeTakenRatio);
+    bytes_ = std::min(bytes_, static_cast<uint64_t>(actual - taken));
+  }
+  if (bytes_ < before) why_ = reason::kCalm;
 }
 
 void GuestNeed::update(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
-  const GuestSettings& settings = estimate.facts.settings;
+  const GuestFacts& facts = estimate.facts;
   if (!known_) {
     known_ = true;
-    bytes_ = estimate.facts.actual_bytes;
-    step_ratio_ = kStepMinRatio;
+    bytes_ = std::max(facts.actual_bytes, facts.target_bytes);
     used_bytes_ = UINT64_MAX;  // the first report is no rise
   }
   prove(estimate, elapsed_ms);
+  const double fade = std::exp2(-static_cast<double>(elapsed_ms) / kCalmTimeMs);
+  some_average_ = some_average_ * fade + estimate.rates.some_ratio * (1 - fade);
   why_ = reason::kHold;
-  const uint64_t growth = growth_bytes(estimate, some_ratio, elapsed_ms);
+  const double growth = growth_bytes(estimate, some_ratio, elapsed_ms);
   if (growth > 0) {
-    bytes_ = std::max(bytes_, estimate.facts.actual_bytes + growth);
-    calm_ms_ = 0;
-    step_ratio_ = kStepMinRatio;
-  } else if (estimate.rates.some_ratio > some_ratio / 2) {
-    calm_ms_ = 0;
+    bytes_ = std::max(facts.actual_bytes, facts.target_bytes) + static_cast<uint64_t>(growth);
   } else {
-    probe(estimate, elapsed_ms);
+    bytes_ = std::min(bytes_, facts.target_bytes);  // more was not to be had
+    probe(estimate, some_ratio, elapsed_ms);
   }
-  bytes_ = std::clamp(bytes_, settings.min_bytes, std::max(settings.min_bytes, settings.max_bytes));
+  bytes_ = std::clamp(bytes_, facts.settings.min_bytes,
+                      std::max(facts.settings.min_bytes, facts.settings.max_bytes));
 }
 
 }  // namespace tmem::policy

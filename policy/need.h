@@ -32,16 +32,15 @@ class GuestNeed {
 
  private:
   void prove(const Estimate& estimate, uint64_t elapsed_ms);
-  double use_growth(const Estimate& estimate, uint64_t elapsed_ms);
-  uint64_t growth_bytes(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms);
-  void probe(const Estimate& estimate, uint64_t elapsed_ms);
+  double use_growth(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms);
+  double growth_bytes(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms);
+  void probe(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms);
 
   bool known_ = false;
   uint64_t bytes_ = 0;
   uint64_t used_bytes_ = 0;  // in RAM and swap, at the last report
   double proven_bytes_ = 0;
-  uint64_t calm_ms_ = 0;
-  double step_ratio_ = 0;  // of the guest, a second
+  double some_average_ = 0;
   const char* why_ = reason::kHold;
 };
 

@@ -2,12 +2,17 @@
 #include "policy/selfballoon_psi.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include "libtmem/base/units.h"
 #include "policy/shares.h"
 
 namespace tmem::policy {
 namespace {
+
+constexpr double kNoCushionSome = 0.001;
+constexpr double kCushionDecades = 1.5;
 
 uint64_t minus(uint64_t a, uint64_t b) {
   return a > b ? a - b : 0;
@@ -22,8 +27,8 @@ uint64_t capacity_of(const HostView& host) {
 Claim claim_of(const Estimate& estimate, uint64_t wanted_bytes) {
   const GuestSettings& settings = estimate.facts.settings;
   const uint64_t most = std::max(settings.max_bytes, settings.min_bytes);
-  return {settings.min_bytes, std::clamp(wanted_bytes, settings.min_bytes, most), settings.weight,
-          settings.priority};
+  return {settings.min_bytes, std::clamp(wanted_bytes, settings.min_bytes, most),
+          settings.share_weight(), settings.priority};
 }
 
 // The share of each if all wanted all they can get.
@@ -34,6 +39,26 @@ std::vector<uint64_t> entitlements(std::span<const Estimate> estimates, uint64_t
     claims.back().priority = 0;
   }
   return share(claims, capacity);
+}
+
+// Of what nobody needs: how much the guests get all the same, by how little pressure is held for
+// harmless. At the default nothing: it is the pool's, or free.
+double cushion_ratio(double some_ratio) {
+  return std::clamp(std::log10(kNoCushionSome / some_ratio) / kCushionDecades, 0.0, 1.0);
+}
+
+void add_cushions(std::span<const Estimate> estimates, uint64_t capacity, double ratio,
+                  std::vector<uint64_t>& given) {
+  const uint64_t sum = std::accumulate(given.begin(), given.end(), uint64_t{0});
+  const auto surplus = static_cast<uint64_t>(static_cast<double>(minus(capacity, sum)) * ratio);
+  if (surplus == 0) return;
+  std::vector<Claim> claims;
+  for (size_t i = 0; i < given.size(); ++i) {
+    claims.push_back(claim_of(estimates[i], estimates[i].facts.settings.max_bytes));
+    claims.back().least_bytes = std::min(given[i], claims.back().wanted_bytes);
+    claims.back().priority = 0;
+  }
+  given = share(claims, sum + surplus);
 }
 
 }  // namespace
@@ -60,7 +85,8 @@ Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estima
     claims.push_back(claim_of(estimate, wanted));
   }
   needs_.swap(kept);
-  const std::vector<uint64_t> given = share(claims, capacity);
+  std::vector<uint64_t> given = share(claims, capacity);
+  add_cushions(estimates, capacity, cushion_ratio(some_ratio_), given);
   Plan plan;
   for (size_t i = 0; i < estimates.size(); ++i) {
     const GuestFacts& facts = estimates[i].facts;

@@ -20,6 +20,7 @@ class SelfballoonPsi final : public Strategy {
   explicit SelfballoonPsi(double some_ratio) : some_ratio_(some_ratio) {}
   std::string_view name() const override { return "selfballoon+psi"; }
   uint32_t period_ms() const override { return 1000; }
+  bool wants_urgent() const override { return true; }
   Plan plan(const HostView& host, std::span<const Estimate> estimates) override;
 
  private:

@@ -11,7 +11,7 @@ namespace {
 using Wide = unsigned __int128;
 
 uint64_t weight_of(const Claim& claim) {
-  return std::max(claim.weight, 1u);
+  return std::max<uint64_t>(claim.weight, 1);
 }
 
 // The rest of each member's claim, by weight; takes what it gives from `left`.

@@ -11,7 +11,7 @@ namespace tmem::policy {
 struct Claim {
   uint64_t least_bytes = 0;   // given before anything is shared
   uint64_t wanted_bytes = 0;  // never more than this; at least `least_bytes`
-  uint32_t weight = 1;        // 0 counts as 1
+  uint64_t weight = 1;        // 0 counts as 1; the sum of all fits into 64 bits
   uint32_t priority = 0;      // all of a higher one is met before a lower one gets more than least
 };
 

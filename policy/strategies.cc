@@ -3,6 +3,8 @@
 #include "policy/baselines/mom.h"
 #include "policy/baselines/proxmox.h"
 #include "policy/baselines/qmemman.h"
+#include "policy/baselines/self_balloon.h"
+#include "policy/baselines/senpai.h"
 #include "policy/baselines/squeezed.h"
 #include "policy/baselines/static.h"
 #include "policy/selfballoon_psi.h"
@@ -20,7 +22,7 @@ const std::vector<Entry>& entries() {
   static const std::vector<Entry> entries = {
       {{"selfballoon+psi",
         "ours: use, returning pages and PSI; shares by weight",
-        {0.0003, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05},
+        {0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.05},
         0.001},
        make_selfballoon_psi},
       {{"static", "a fixed share of each guest's maximum", {1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4}, 1},
@@ -35,6 +37,12 @@ const std::vector<Entry>& entries() {
        baselines::make_qmemman_fixed},
       {{"proxmox", "a share of the host in use", {1, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5}, 0.8},
        baselines::make_proxmox},
+      {{"self-balloon", "Linux: Committed_AS", {0.3, 0.2, 0.15, 0.1, 0.05, 0.02, 0}, 0.1},
+       baselines::make_self_balloon},
+      {{"senpai", "as little as PSI allows: senpai.py", {1e3, 3e3, 1e4, 2e4, 4e4, 8e4, 1.6e5}, 1e4},
+       baselines::make_senpai},
+      {{"tmo", "the law of the TMO paper", {1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1}, 1e-3},
+       baselines::make_tmo},
   };
   return entries;
 }

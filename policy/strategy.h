@@ -31,6 +31,8 @@ class Strategy {
   virtual std::string_view name() const = 0;
   // Call plan() this often. A strategy whose algorithm has several periods counts ticks itself.
   virtual uint32_t period_ms() const = 0;
+  // Also call it when a guest's PSI trigger fired.
+  virtual bool wants_urgent() const { return false; }
   // `estimates` has each running guest once, in order of id. Guests come and go between calls.
   virtual Plan plan(const HostView& host, std::span<const Estimate> estimates) = 0;
 };

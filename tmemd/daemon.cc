@@ -155,13 +155,13 @@ Result<std::unique_ptr<arbiter::Arbiter>> Daemon::make_arbiter(const control::Co
   TMEM_CHECK(memory_->watch_host());
   TMEM_TRY(auto xenstore, transport::xen::open_xenstore());
   TMEM_TRY(auto domains, transport::xen::open_domains());
-  transport::xen::XenStore& store = *xenstore;
+  transport::xen::XenStore* const looked_at = xenstore.get();
   arbiter::World world{.xenstore = std::move(xenstore),
                        .domains = std::move(domains),
                        .store = *store_,
                        .host = [this] { return memory_->host_share(*store_); },
                        .on_surplus = [this](uint64_t bytes) { memory_->set_guests_bytes(bytes); },
-                       .rival = [&store] { return arbiter::find_rival(store, {}); },
+                       .rival = [looked_at] { return arbiter::find_rival(*looked_at, {}); },
                        .rule_for =
                            [config](const store::ClientIdentity& identity) {
                              return config.memory_rule_for(identity);

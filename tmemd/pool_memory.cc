@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "libtmem/base/text.h"
 #include "tmemd/memory/memfd.h"
 #include "tmemd/transport/xen/native.h"
 
@@ -22,10 +23,6 @@ using Provider = control::PoolConfig::Provider;
 const std::vector<std::string>& guest_directories() {
   static const std::vector<std::string> directories = {"/etc/xen", "/etc/xen/auto"};
   return directories;
-}
-
-std::string mib(uint64_t bytes) {
-  return std::to_string(bytes / kMiB) + " MiB";
 }
 
 // Empty: a pool domain makes sense here. Else why not.
@@ -147,9 +144,10 @@ Result<void> PoolMemory::open_domain() {
   const memory::xen::RecoveryReport& found = domain_->report();
   for (const std::string& warning : found.warnings) log_(warning);
   log_("the pool lives in domain " + std::to_string(static_cast<unsigned>(domain_->domain())) +
-       (found.found ? "; a predecessor left " + mib(uint64_t{found.slots} * memory::kSlotBytes) +
-                          " there, whose pages are lost"
-                    : ""));
+       (found.found
+            ? "; a predecessor left " + mib_text(uint64_t{found.slots} * memory::kSlotBytes) +
+                  " there, whose pages are lost"
+            : ""));
   return {};
 }
 

@@ -50,7 +50,7 @@ void clamp_by_weight(const HostView& host, std::span<const Estimate> estimates, 
     }
     const uint64_t min_bytes = std::min(facts.settings.min_bytes, wish->target_bytes);
     claims.push_back({&*wish, min_bytes, wish->target_bytes - min_bytes,
-                      static_cast<double>(facts.settings.weight)});
+                      static_cast<double>(facts.settings.share_weight())});
     wished_bytes += wish->target_bytes;
     minimum_bytes += min_bytes;
   }

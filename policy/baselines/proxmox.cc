@@ -2,6 +2,7 @@
 #include "policy/baselines/proxmox.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 
 #include "libtmem/base/units.h"

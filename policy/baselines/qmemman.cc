@@ -2,6 +2,7 @@
 #include "policy/baselines/qmemman.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <deque>
 #include <map>
 #include <optional>

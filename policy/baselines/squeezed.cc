@@ -2,6 +2,7 @@
 #include "policy/baselines/squeezed.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <optional>
 
@@ -34,7 +35,7 @@ struct Domain {
   bool has_to_free() const { return !is_at(ideal_kib) && ideal_kib < actual_kib; }
 };
 
-// Which balloon drivers get no nearer to their targets; forgotten when a run ends.
+// Which balloon drivers get no nearer to their targets.
 class StuckMonitor {
  public:
   void update(const std::vector<Domain>& domains, uint64_t now_ms) {
@@ -65,6 +66,17 @@ class StuckMonitor {
     bool stuck;
   };
   std::map<GuestId, State> states_;
+};
+
+// What lasts until the host is balanced.
+struct Run {
+  StuckMonitor monitor;
+  std::map<GuestId, int64_t> asked_kib;  // the targets that it set: the host may have bounded them
+
+  int64_t target_kib(const Domain& domain) const {
+    const auto asked = asked_kib.find(domain.id);
+    return asked == asked_kib.end() ? domain.target_kib : asked->second;
+  }
 };
 
 // (target - min) / (max - min) becomes the same for all.
@@ -129,9 +141,8 @@ class Squeezed final : public Strategy {
     return domains;
   }
 
-  Step next_step(const HostView& host, std::span<const Estimate> estimates,
-                 StuckMonitor& monitor) const {
-    std::vector<Domain> domains = active(estimates, host.now_ms, monitor);
+  Step next_step(const HostView& host, std::span<const Estimate> estimates, Run& run) const {
+    std::vector<Domain> domains = active(estimates, host.now_ms, run.monitor);
     set_ideals(domains, to_kib(free_bytes(host)),
                std::max(kSlushKib, to_kib(host.head_room_bytes)));
     const bool frees = std::any_of(domains.begin(), domains.end(),
@@ -141,7 +152,8 @@ class Squeezed final : public Strategy {
     for (const Domain& domain : domains) {
       all_there &= domain.is_at(domain.target_kib);
       if (domain.has_to_free() != frees) continue;  // in the other phase
-      step.changes |= domain.ideal_kib != domain.target_kib;
+      step.changes |= domain.ideal_kib != run.target_kib(domain);
+      run.asked_kib[domain.id] = domain.ideal_kib;
       step.plan.wishes.push_back({domain.id, static_cast<uint64_t>(domain.ideal_kib) * kKiB,
                                   frees ? "shrink first" : "proportional"});
     }
@@ -151,7 +163,7 @@ class Squeezed final : public Strategy {
 
   const double dynamic_max_share_;
   uint64_t step_ = 0;
-  std::optional<StuckMonitor> run_;
+  std::optional<Run> run_;
 };
 
 }  // namespace

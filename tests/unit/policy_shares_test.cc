@@ -52,7 +52,8 @@ TEST_CASE("policy shares: max-min fair for anything") {
       for (size_t j = 0; j < claims.size(); ++j) {
         const uint64_t mine = given[i] - claims[i].least_bytes + 3 * claims.size();
         const uint64_t other = given[j] - claims[j].least_bytes;
-        CHECK(mine * std::max(claims[j].weight, 1u) >= other * std::max(claims[i].weight, 1u));
+        CHECK(mine * std::max<uint64_t>(claims[j].weight, 1) >=
+              other * std::max<uint64_t>(claims[i].weight, 1));
       }
     }
   }

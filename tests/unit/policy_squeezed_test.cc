@@ -66,6 +66,7 @@ TEST_CASE("squeezed: looks every 10 s, and steps every second of a run") {
   const Plan plan = world.tick();
   CHECK(target_of(plan, 1) == 120 * kMiB);
   CHECK(target_of(plan, 2) == 140 * kMiB);
+  world.guests[0].facts.target_bytes = 120 * kMiB;  // it is on its way
   CHECK(target_of(world.tick(), 1) == 120 * kMiB);
 }
 
@@ -91,11 +92,22 @@ TEST_CASE("squeezed: who does not shrink for 5 s is left out until the run ends"
   CHECK(target_of(world.tick(), 1) == 204797 * kKiB);  // the next run asks it again
 }
 
+TEST_CASE("squeezed: a run ends though the host held back a target; the next one asks again") {
+  World world;
+  world.guests[1].facts.can_balloon = false;
+  world.host.free_bytes = 73728 * kKiB - 4 * kMiB;  // 4 MiB and 8 KiB are missing
+  CHECK(target_of(world.tick(), 1) == (307200 - 4096 - 8) * kKiB);
+  // Its target stays as it is, which it has reached.
+  for (int i = 1; i < 10; ++i) CHECK(world.tick().wishes.empty());
+  CHECK(target_of(world.tick(), 1) == (307200 - 4096 - 8) * kKiB);
+}
+
 TEST_CASE("squeezed: a lower dynamic-max leaves the rest free") {
   World world;
   world.squeezed = make_squeezed(0.5);
   // Dynamic-max 200 and 300 MiB: ranges 307200, surplus 307200: all.
   CHECK(target_of(world.tick(), 1) == 200 * kMiB);
+  world.guests[0].facts.target_bytes = 200 * kMiB;
   world.host.free_bytes += 500 * kMiB;
   CHECK(target_of(world.tick(), 1) == 200 * kMiB);  // no more than that, whatever is free
 }

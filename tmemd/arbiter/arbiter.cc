@@ -47,7 +47,7 @@ bool Arbiter::handle_events(uint64_t now_ms) {
   for (const DomId id : watches_.written(now_ms)) {
     const auto text = world_.xenstore->read(report_path(id));
     const auto sample = text ? policy::parse_report(*text) : fail(Errc::kNotFound, "");
-    if (!sample || mode_ == Mode::kOff) continue;
+    if (!sample || mode_ == Mode::kOff || !loop_.wants_urgent()) continue;
     const auto& known = loop_.last().guests;
     const auto guest = std::ranges::find(
         known, policy_id(id), [](const policy::GuestRecord& g) { return g.input.facts.id; });

@@ -28,7 +28,7 @@ std::map<policy::GuestId, uint64_t> ceilings(const policy::TickRecord& tick,
     if (!autonomous.contains(facts.id)) continue;
     ids.push_back(facts.id);
     // Up to its maximum, beside what it has or is given.
-    claims.push_back({0, minus(facts.settings.max_bytes, taken), facts.settings.weight,
+    claims.push_back({0, minus(facts.settings.max_bytes, taken), facts.settings.share_weight(),
                       facts.settings.priority});
   }
   const std::vector<uint64_t> more = policy::share(claims, fits ? left : 0);

@@ -7,6 +7,7 @@ namespace tmem::arbiter {
 
 policy::PoolUse pool_use_of(const store::ClientStats& client) {
   policy::PoolUse use;
+  use.has_client = true;
   const store::ClientCounters& counters = client.counters;
   use.ephemeral_pages = client.pages[static_cast<size_t>(store::Kind::kEphemeral)];
   use.persistent_pages = client.pages[static_cast<size_t>(store::Kind::kPersistent)];

@@ -80,6 +80,7 @@ json to_json(const store::StoreStats& stats) {
   return {{"budget_bytes", stats.budget_bytes},
           {"held_bytes", stats.held_bytes},
           {"metadata_bytes", stats.metadata_bytes},
+          {"heap_bytes", stats.heap_bytes},
           {"reserve_bytes", stats.reserve_bytes},
           {"freeable_bytes", stats.freeable_bytes},
           {"guaranteed_bytes", stats.guaranteed_bytes},

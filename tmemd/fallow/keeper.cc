@@ -8,6 +8,8 @@
 #include <system_error>
 #include <utility>
 
+#include "libtmem/base/text.h"
+
 namespace tmem::fallow {
 namespace {
 
@@ -16,10 +18,6 @@ constexpr uint64_t kReadGuestsEveryMs = 30'000;
 // A wish that is not met in this time, and its hold, ends all the same.
 constexpr uint64_t kMakingMsMax = 600'000;
 constexpr unsigned kSlicesPerLook = 128;  // of 16 KiB: about a slot's worth of work
-
-std::string mib(uint64_t bytes) {
-  return std::to_string(bytes / kMiB) + " MiB";
-}
 
 }  // namespace
 
@@ -66,9 +64,9 @@ Result<void> Keeper::make_room(uint64_t bytes, uint64_t hold_ms) {
   const uint64_t from_guests_bytes = guests_bytes();
   if (free.bytes + freeable_bytes + from_guests_bytes < bytes) {
     const std::string guests =
-        from_guests_bytes == 0 ? "" : ", the guests " + mib(from_guests_bytes);
-    return fail(Errc::kNoSpace, mib(bytes) + " cannot be had: " + mib(free.bytes) +
-                                    " are free and the pool can give back " + mib(freeable_bytes) +
+        from_guests_bytes == 0 ? "" : ", the guests " + mib_text(from_guests_bytes);
+    return fail(Errc::kNoSpace, mib_text(bytes) + " cannot be had: " + mib_text(free.bytes) +
+                                    " are free and the pool can give back " + mib_text(freeable_bytes) +
                                     guests + "; shrink or stop a guest");
   }
   const uint64_t now_ms = pool_.clock.now_ms();
@@ -192,7 +190,8 @@ void Keeper::note_stuck(bool stuck) {
   {
     const std::lock_guard lock(mutex_);
     if (stuck && !stuck_)
-      line = "the pool holds " + mib(held_bytes) + ", " + mib(state_.plan.pool_bytes_max) +
+      line = "the pool holds " + mib_text(held_bytes) + ", " +
+             mib_text(state_.plan.pool_bytes_max) +
              " would leave the room that is wanted; the rest is persistent pages, which only their "
              "guests can take back";
     stuck_ = stuck;

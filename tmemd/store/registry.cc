@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "libtmem/base/text.h"
+
 namespace tmem::store {
 namespace {
 
@@ -12,10 +14,6 @@ uint64_t next_random(uint64_t& state) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
   x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
   return x ^ (x >> 31);
-}
-
-std::string mib(uint64_t bytes) {
-  return std::to_string(bytes / kMiB) + " MiB";
 }
 
 }  // namespace
@@ -90,8 +88,9 @@ Result<ClientRef> Registry::add(const ClientIdentity& identity, const ClientSett
                   "a client with this uuid is connected as number " + std::to_string(c->number));
   const uint64_t others = guaranteed_locked(nullptr);
   if (others + settings.guarantee_bytes > room_bytes)
-    return fail(Errc::kNoSpace, "a guarantee of " + mib(settings.guarantee_bytes) +
-                                    " does not fit: " + mib(others) + " of " + mib(room_bytes) +
+    return fail(Errc::kNoSpace, "a guarantee of " + mib_text(settings.guarantee_bytes) +
+                                    " does not fit: " + mib_text(others) + " of " +
+                                    mib_text(room_bytes) +
                                     " are guaranteed to others; lower a guarantee or give the pool "
                                     "more memory");
   return add_locked(identity, settings, false);
@@ -103,9 +102,9 @@ Result<void> Registry::configure(Client& client, const ClientSettings& settings,
   if (!client.live) return fail(Errc::kNotFound, "the client is gone");
   const uint64_t others = guaranteed_locked(&client);
   if (others + settings.guarantee_bytes > room_bytes)
-    return fail(Errc::kNoSpace, "a guarantee of " + mib(settings.guarantee_bytes) +
-                                    " does not fit: " + mib(others) + " of " + mib(room_bytes) +
-                                    " are guaranteed to others");
+    return fail(Errc::kNoSpace, "a guarantee of " + mib_text(settings.guarantee_bytes) +
+                                    " does not fit: " + mib_text(others) + " of " +
+                                    mib_text(room_bytes) + " are guaranteed to others");
   apply(client, settings);
   return {};
 }

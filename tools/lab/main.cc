@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// tmem-lab: experiments with simulated guests and a real tmemd (docs/lab.md).
+// tmem-lab: experiments with simulated guests: `lpc2010` with a real tmemd (docs/lab.md),
+// `policies` with the real policy code (docs/lab-policies.md); `replay` runs a decision log of
+// tmemd again.
 //
 // Exit status: 0 done; 1 failed (a wrong or lost page, memory exceeded, daemon or files missing);
 // 2 wrong command line; 130 interrupted.
@@ -15,7 +17,9 @@
 
 #include "tools/lab/experiment.h"
 #include "tools/lab/manifest.h"
+#include "tools/lab/policies/command.h"
 #include "tools/lab/progress.h"
+#include "tools/lab/replay.h"
 #include "tools/lab/report.h"
 
 namespace tmem::lab {
@@ -34,11 +38,15 @@ struct CommandLine {
   std::string svg_path;
   std::string manifest_path;
   std::string tmemd;
+  bool is_policies = false;
+  policies::CommandLine policies;
+  bool is_replay = false;
+  std::string log_path;
 };
 
 // An exit status when the program ends here.
 std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) {
-  CLI::App app("Experiments with simulated guests and a real tmemd.", "tmem-lab");
+  CLI::App app("Experiments with simulated guests.", "tmem-lab");
   app.set_version_flag("--version", "tmem-lab " TMEM_VERSION);
   app.require_subcommand(1);
   CLI::App* const lpc =
@@ -61,8 +69,14 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
                       kMachineFiles + ", generated where these have too few files (default)");
   lpc->add_option("--write-manifest", line.manifest_path, "write the file manifest here");
   lpc->add_option("--tmemd", line.tmemd, "the daemon (default: tmemd beside this program)");
+  const CLI::App* const policies = policies::add_command(app, line.policies);
+  CLI::App* const replay =
+      app.add_subcommand("replay", "run the inputs of a decision log again and compare");
+  replay->add_option("LOG", line.log_path, "JSON lines, as tmemd writes them")->required();
   try {
     app.parse(argc, argv);
+    line.is_policies = policies->parsed();
+    line.is_replay = replay->parsed();
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
@@ -158,14 +172,27 @@ Result<void> run(CommandLine& line, Progress& progress) {
   return write_text(line.svg_path, to_svg(report));
 }
 
+Result<void> replay(const std::string& log_path) {
+  TMEM_TRY(const std::string text, run_replay(log_path));
+  (void)std::fputs(text.c_str(), stdout);
+  return {};
+}
+
+int exit_status(const Result<void>& done) {
+  if (done) return 0;
+  (void)std::fputs(fmt::format("tmem-lab: {}\n", done.error().message).c_str(), stderr);
+  return kExitFailed;
+}
+
 int run_program(int argc, char** argv) {
   CommandLine line;
   if (const auto status = parse_command_line(argc, argv, line)) return *status;
+  if (line.is_policies) return exit_status(policies::run_command(line.policies));
+  if (line.is_replay) return exit_status(replay(line.log_path));
   auto progress = Progress::create();
   const auto done = progress ? run(line, *progress) : tl::make_unexpected(progress.error());
-  if (done) return 0;
-  (void)std::fputs(fmt::format("tmem-lab: {}\n", done.error().message).c_str(), stderr);
-  return progress && progress->interrupted() ? kExitInterrupted : kExitFailed;
+  const int status = exit_status(done);
+  return status != 0 && progress && progress->interrupted() ? kExitInterrupted : status;
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ Lines info_lines(const json& info) {
       {"memory_mib", mib_at("/budget_bytes")},
       {"held_mib", mib(held_bytes)},
       {"metadata_mib", mib_at("/metadata_bytes")},
+      {"metadata_own_mib", mib_at("/heap_bytes")},
       {"reserve_mib", mib_at("/reserve_bytes")},
       {"guaranteed_mib", mib_at("/guaranteed_bytes")},
       {"freeable_mib", mib_at("/freeable_bytes")},

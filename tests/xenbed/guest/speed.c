@@ -6,7 +6,8 @@
 //
 // Pages 1 to N (0 holds a header on swap devices), P times, in groups of D: all of a group are
 // submitted by one call, and waited for. Prints key=value: pages, wrong, group_ns (median of the
-// groups), page_ns (that divided by D), longest_ns (of the groups), total_ns. `read` verifies what
+// groups), page_ns (that divided by D), longest_ns (of the groups), late (how many took over three
+// times the median), total_ns. `read` verifies what
 // `write` of the same seed and version wrote; neither filling nor verifying is timed. `churn`
 // writes all and reads all, in turns, each time another version, until SIGTERM. Exit status: 0
 // intact, 1 wrong bytes.
@@ -137,7 +138,10 @@ int main(int argc, char** argv) {
   }
   qsort(times, groups, sizeof *times, ascending);
   uint64_t median = times[groups / 2];
-  printf("pages=%lu wrong=%lu group_ns=%lu page_ns=%lu longest_ns=%lu total_ns=%lu\n",
-         groups * speed.depth, speed.wrong, median, median / speed.depth, times[groups - 1], total);
+  uint64_t late = 0;
+  for (uint64_t i = 0; i < groups; i++) late += times[i] > 3 * median;
+  printf("pages=%lu wrong=%lu group_ns=%lu page_ns=%lu longest_ns=%lu late=%lu total_ns=%lu\n",
+         groups * speed.depth, speed.wrong, median, median / speed.depth, times[groups - 1], late,
+         total);
   return speed.wrong ? EXIT_WRONG : 0;
 }

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "libtmem/base/assert.h"
+#include "libtmem/base/text.h"
 #include "tmemd/memory/xen/owner_lock.h"
 
 namespace tmem::memory::xen {
@@ -16,10 +17,6 @@ constexpr uint64_t kBytesPerSlotMax = kSlotBytes + kPageBytes;
 
 constexpr uint64_t kMappingsDefault = 65530;
 constexpr uint64_t kMappingsKept = 8192;  // for all that is no slot: rings, stacks, heap
-
-std::string mib(uint64_t bytes) {
-  return std::to_string(bytes / kMiB) + " MiB";
-}
 
 // Each slot is one mapping, or part of the space between two.
 uint64_t slot_mappings_max(uint64_t mappings_max) {
@@ -50,8 +47,8 @@ Result<std::unique_ptr<PoolDomain>> PoolDomain::open(std::unique_ptr<Hypervisor>
   TMEM_TRY(Recovered recovered,
            recover_or_create(*hypervisor, kPoolHandle, static_cast<uint32_t>(slots), mappings));
   if (slots < wanted) {
-    std::string warning =
-        "the pool is limited to " + mib(slots * kSlotBytes) + " of " + mib(wanted * kSlotBytes);
+    std::string warning = "the pool is limited to " + mib_text(slots * kSlotBytes) + " of " +
+                          mib_text(wanted * kSlotBytes);
     if (slots == mappings)
       warning += ": set vm.max_map_count to " + std::to_string(wanted + kMappingsKept) +
                  " (sysctl) and restart tmemd";
@@ -115,16 +112,16 @@ Result<void> PoolDomain::check_limits() {
   if (!table_) return fail(Errc::kNotFound, "the pool domain has been destroyed");
   if (slots_taken_ >= slots_held_max_)
     return fail(Errc::kNoSpace,
-                "the pool has its maximum of " + mib(uint64_t{slots_held_max_} * kSlotBytes));
+                "the pool has its maximum of " + mib_text(uint64_t{slots_held_max_} * kSlotBytes));
   TMEM_TRY(const HostMemoryInfo host, memory_.read());
   const uint64_t floor_bytes = floor_bytes_;
   const uint64_t needed_bytes = (uint64_t{acquiring_} + 1) * kBytesPerSlotMax;
   if (host.available_bytes() >= needed_bytes &&
       host.available_bytes() - needed_bytes >= floor_bytes)
     return {};
-  return fail(Errc::kNoSpace, "Xen has " + mib(host.free_bytes) + " free, " +
-                                  mib(host.claimed_bytes) + " of them promised, and keeps " +
-                                  mib(floor_bytes) + " for guests");
+  return fail(Errc::kNoSpace, "Xen has " + mib_text(host.free_bytes) + " free, " +
+                                  mib_text(host.claimed_bytes) + " of them promised, and keeps " +
+                                  mib_text(floor_bytes) + " for guests");
 }
 
 // One extent; of fragmented memory, single pages.

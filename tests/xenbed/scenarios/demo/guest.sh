@@ -15,6 +15,7 @@ case "$1" in
   start)
     mount_disk ext4 xvda
     disk_sectors > /run/before
+    awk '$1 == "MemAvailable:" { print "available_kib=" $2 }' /proc/meminfo
     if [ "$2" = tmem ]; then
       connect
       cache_on xvda

@@ -74,10 +74,13 @@ count small.started $started
 xenmem scan-domain "$(domid small)" --seed 61 --pages $((SET_MIB * 256)) | count_pairs small_guest.
 xl destroy small
 
-done=0 failed=0
+# Each is built of memory that was given back a moment ago, and looked through before it goes.
+done=0 failed=0 all_scanned=0 all_marked=0
 for cycle in $(seq "$CYCLES"); do
-  if xl create -qp /run/small.cfg && xl destroy small; then
-    done=$((done + 1))
+  if xl create -qp /run/small.cfg; then
+    eval "$(xenmem scan-domain "$(domid small)" --seed 61 --pages $((SET_MIB * 256)))"
+    all_scanned=$((all_scanned + scanned)) all_marked=$((all_marked + marked))
+    xl destroy small && done=$((done + 1))
   else
     failed=$((failed + 1))
     tmem info
@@ -88,6 +91,8 @@ for cycle in $(seq "$CYCLES"); do
 done
 count cycles.done $done
 count cycles.failed $failed
+count cycles.scanned $all_scanned
+count cycles.marked $all_marked
 scan free_after_cycles
 # What the pool takes and gives is in its own figures; dom0's balloon, under the same load.
 tmem info --json | count_json loaded
@@ -97,11 +102,11 @@ guest_report g1 "$job" 300 load.
 
 # A batch of a guest while 64 MiB are given back; and, to compare, while nothing is. Nothing else is
 # started in dom0 meanwhile.
-step refill read "$SET_MIB"
-wait_for 30 limited || fail "the pool is not full again"
 step filled fill_swap
 # stall NAME MIB: reads the guest's pages, and has so much given back meanwhile.
 stall() {
+  limited || step refill read "$SET_MIB"
+  wait_for 30 limited || fail "the pool is not full again"
   held=$(tmem info --json | jq .memory.held_bytes)
   bytes=$((($(available_mib) + $2) * 1048576))
   job=$(guest_start g1 sh $script read_swap)
@@ -110,8 +115,10 @@ stall() {
   count "$1.given_bytes" $((held - $(tmem info --json | jq .memory.held_bytes)))
   tmem make-room --cancel
 }
-stall calm 0
-stall stall 64
+for round in 1 2 3; do
+  stall calm$round 0
+  stall giving$round 64
+done
 
 step after read "$SET_MIB"
 guest_report g1 "$(guest_start g1 sh $script end)" 60 ''

@@ -43,7 +43,7 @@ def check_guests(result):
 def check_secrets(result):
     # That a scan finds what is there.
     yield result.at_least("pool.marked", 10000)
-    for scan in ("free_after_big", "small_guest", "free_after_cycles", "free_at_the_end"):
+    for scan in ("free_after_big", "small_guest", "cycles", "free_after_cycles", "free_at_the_end"):
         yield result.at_least(f"{scan}.scanned", 10000)
         yield result.equal(f"{scan}.marked", 0)
 
@@ -52,12 +52,16 @@ def check(result):
     yield from check_full(result)
     yield from check_guests(result)
     yield from check_secrets(result)
-    # In medians of the same reading; what is started in dom0 and in the guest alone delays a batch too.
-    for reading in ("calm", "stall"):
-        result.counts[reading] = round(result[f"{reading}.longest_ns"] / result[f"{reading}.group_ns"], 2)
-    yield result.equal("stall.wrong", 0)
-    yield result.at_least("stall.given_bytes", 64 << 20)
-    yield result.at_most("stall", result["calm"] + 3)
-    yield result.same("end.free_pages", "start.free_pages")
-    yield result.equal("pool_domains_at_the_end", 0)
-    yield result.equal("complaints", 0)
+    # In medians of the same reading; what else runs in the emulator delays a batch too.
+    for kind in ("calm", "giving"):
+        rounds = [f"{kind}{number}" for number in (1, 2, 3)]
+        result.counts[f"{kind}.late"] = sum(result[f"{name}.late"] for name in rounds)
+        result.counts[f"{kind}.batches"] = sum(result[f"{name}.pages"] // 16 for name in rounds)
+        result.counts[f"{kind}.longest"] = sorted(
+            round(result[f"{name}.longest_ns"] / result[f"{name}.group_ns"], 1) for name in rounds)[1]
+        for name in rounds:
+            yield result.equal(f"{name}.wrong", 0)
+    for number in (1, 2, 3):
+        yield result.at_least(f"giving{number}.given_bytes", 64 << 20)
+    yield result.at_most("giving.late", result["calm.late"] * 1.5 + 10)
+    yield result.at_most("giving.longest", result["calm.longest"] * 1.5 + 3)

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Our strategy: what moves a guest's need, and what no report can get.
+#include <catch2/catch.hpp>
+
+#include "libtmem/base/units.h"
+#include "policy/selfballoon_psi.h"
+
+namespace tmem::policy {
+namespace {
+
+constexpr double kHarmless = 0.001;
+
+Estimate guest(uint32_t id, uint64_t actual_mib) {
+  Estimate estimate;
+  estimate.facts.id = GuestId{id};
+  estimate.facts.actual_bytes = estimate.facts.target_bytes = actual_mib * kMiB;
+  estimate.facts.settings.min_bytes = 64 * kMiB;
+  estimate.facts.settings.max_bytes = 1024 * kMiB;
+  estimate.sample = Sample{};
+  estimate.sample->total_bytes = actual_mib * kMiB;
+  estimate.sample->available_bytes = actual_mib * kMiB / 2;
+  estimate.report = ReportState::kFresh;
+  return estimate;
+}
+
+HostView host(uint64_t now_ms, uint64_t total_mib, uint64_t pool_mib = 0) {
+  HostView view;
+  view.now_ms = now_ms;
+  view.total_bytes = total_mib * kMiB;
+  view.pool_held_bytes = view.pool_freeable_bytes = pool_mib * kMiB;
+  return view;
+}
+
+uint64_t mib(const Plan& plan, size_t guest) {
+  return plan.wishes.at(guest).target_bytes / kMiB;
+}
+
+// Ticks of a second; what is wished is what the guest has at the next tick.
+uint64_t settle(SelfballoonPsi& strategy, std::vector<Estimate>& guests, uint64_t total_mib,
+                uint64_t pool_mib, uint64_t& now_ms, int ticks) {
+  for (int i = 0; i < ticks; ++i) {
+    const Plan plan = strategy.plan(host(now_ms += 1000, total_mib, pool_mib), guests);
+    for (size_t g = 0; g < guests.size(); ++g) {
+      GuestFacts& facts = guests[g].facts;
+      facts.actual_bytes = facts.target_bytes = plan.wishes[g].target_bytes;
+    }
+  }
+  return guests[0].facts.actual_bytes / kMiB;
+}
+
+}  // namespace
+
+TEST_CASE("policy selfballoon+psi: calm takes a five-hundredth a second, twice that with a pool") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 512)};
+  uint64_t now_ms = 0;
+  CHECK(settle(strategy, guests, 2048, 0, now_ms, 11) == 501);  // 512 * 0.998^10
+  guests[0].facts.pool.has_client = true;
+  CHECK(settle(strategy, guests, 2048, 0, now_ms, 10) == 482);  // 501.8 * 0.996^10
+  CHECK(settle(strategy, guests, 2048, 0, now_ms, 1000) == 64);
+}
+
+TEST_CASE("policy selfballoon+psi: half of what is free above the margin goes each second") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 500)};
+  guests[0].sample->free_bytes = 110 * kMiB;
+  (void)strategy.plan(host(1000, 2048), guests);
+  const Plan plan = strategy.plan(host(2000, 2048), guests);
+  CHECK(mib(plan, 0) == 450);  // the margin is a fiftieth: 10
+  CHECK(plan.wishes[0].reason == std::string(reason::kCalm));
+}
+
+TEST_CASE("policy selfballoon+psi: who had pressure of late is left alone for a while") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 512)};
+  uint64_t now_ms = 0;
+  (void)settle(strategy, guests, 2048, 0, now_ms, 1);
+  guests[0].rates.some_ratio = 0.1;
+  (void)settle(strategy, guests, 2048, 0, now_ms, 1);
+  const uint64_t grown = guests[0].facts.actual_bytes / kMiB;
+  guests[0].rates.some_ratio = 0;
+  CHECK(settle(strategy, guests, 2048, 0, now_ms, 10) == grown);
+  CHECK(settle(strategy, guests, 2048, 0, now_ms, 60) < grown);
+}
+
+TEST_CASE("policy selfballoon+psi: pages that came back are given back, twice, while it hurts") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 512)};
+  uint64_t now_ms = 0;
+  (void)settle(strategy, guests, 2048, 0, now_ms, 2);
+  guests[0].rates.refault_pages = 10 * 256;
+  const uint64_t before = guests[0].facts.actual_bytes / kMiB;
+  guests[0].rates.some_ratio = 0.0005;  // harmless: no more
+  CHECK(mib(strategy.plan(host(now_ms += 1000, 2048), guests), 0) <= before);
+  guests[0].rates.some_ratio = 0.002;
+  const Plan plan = strategy.plan(host(now_ms += 1000, 2048), guests);
+  CHECK(mib(plan, 0) == before + 20);
+  CHECK(plan.wishes[0].reason == std::string(reason::kReturns));
+}
+
+TEST_CASE("policy selfballoon+psi: a careful knob shares out what nobody needs") {
+  SelfballoonPsi careful(0.00003);
+  std::vector guests = {guest(1, 300), guest(2, 300)};
+  uint64_t now_ms = 0;
+  (void)settle(careful, guests, 800, 0, now_ms, 3);
+  CHECK(guests[0].facts.actual_bytes / kMiB >= 398);
+  CHECK(guests[1].facts.actual_bytes / kMiB >= 398);
+}
+
+TEST_CASE("policy selfballoon+psi: a wait that no page explains gives a quarter of its share") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 256)};
+  (void)strategy.plan(host(1000, 2048), guests);
+  guests[0].rates.some_ratio = 0.5;
+  const Plan plan = strategy.plan(host(2000, 2048), guests);
+  CHECK(mib(plan, 0) == 288);
+  CHECK(plan.wishes[0].reason == std::string(reason::kPressure));
+}
+
+TEST_CASE("policy selfballoon+psi: use that rises finds room ahead of it") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 256)};
+  guests[0].sample->available_bytes = 40 * kMiB;
+  (void)strategy.plan(host(1000, 2048), guests);
+  guests[0].sample->available_bytes = 10 * kMiB;  // 30 MiB in a second
+  const Plan plan = strategy.plan(host(2000, 2048), guests);
+  CHECK(mib(plan, 0) >= 256 + 20);
+  CHECK(mib(plan, 0) <= 256 + 30);
+  CHECK(plan.wishes[0].reason == std::string(reason::kUse));
+}
+
+TEST_CASE("policy selfballoon+psi: without an agent nothing is taken, the pool's counts give") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 256)};
+  guests[0].sample.reset();
+  uint64_t now_ms = 0;
+  CHECK(settle(strategy, guests, 1024, 512, now_ms, 100) == 256);
+  guests[0].rates.persistent_gets = 5 * 256;
+  CHECK(settle(strategy, guests, 1024, 512, now_ms, 1) == 266);
+}
+
+TEST_CASE("policy selfballoon+psi: when all press, weight decides, then priority") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 300), guest(2, 300)};
+  guests[1].facts.settings.weight = 768;
+  for (Estimate& one : guests) one.rates.some_ratio = 1;
+  uint64_t now_ms = 0;
+  (void)settle(strategy, guests, 528, 0, now_ms, 5);
+  CHECK(guests[0].facts.actual_bytes / kMiB == 164);  // 64 and a quarter of 400
+  CHECK(guests[1].facts.actual_bytes / kMiB == 364);
+  guests[0].facts.settings.priority = 1;
+  (void)settle(strategy, guests, 528, 0, now_ms, 5);
+  CHECK(guests[1].facts.actual_bytes / kMiB == 64);
+}
+
+TEST_CASE("policy selfballoon+psi: a liar gets its entitlement, who proves its need borrows") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 300), guest(2, 300)};
+  uint64_t now_ms = 0;
+  guests[0].rates.some_ratio = 1;  // says the liar
+  CHECK(settle(strategy, guests, 800, 200, now_ms, 60) == 400);
+  CHECK(guests[1].facts.actual_bytes / kMiB < 280);
+  guests[0].rates.persistent_gets = 2560;  // says the store: 10 MiB a second
+  CHECK(settle(strategy, guests, 800, 200, now_ms, 30) > 500);
+}
+
+}  // namespace tmem::policy

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tools/lab/policies/agent.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace tmem::lab::policies {
+namespace {
+
+uint64_t scaled(uint64_t pages, double factor) {
+  return static_cast<uint64_t>(static_cast<double>(pages) * factor) * kPageBytes;
+}
+
+uint64_t used_bytes(const SimGuest& guest) {
+  return (guest.anon_pages() + guest.swapped_pages()) * kPageBytes;
+}
+
+}  // namespace
+
+bool Agent::observe(const SimGuest& guest, uint32_t tick, std::optional<std::string>& node) {
+  if (!script_.has_agent) return false;
+  const uint32_t now_ms = (tick + 1) * kTickMs;
+  const bool urgent = trigger_fires(guest.some_us_of_tick(), now_ms);
+  if (urgent) ++urgent_;
+  if (!urgent && !is_due(guest, now_ms)) return false;
+  reported_bytes_ = used_bytes(guest);
+  policy::Sample sample = read(guest, now_ms);
+  sample.sequence = ++sequence_;
+  sample.urgent = urgent_;
+  node = policy::format_report(sample);
+  return urgent;
+}
+
+bool Agent::is_due(const SimGuest& guest, uint32_t now_ms) const {
+  if (now_ms % constants_.period_ms == 0) return true;
+  if (now_ms % period_ms_ != 0) return false;
+  const uint64_t used = used_bytes(guest);
+  return std::max(used, reported_bytes_) - std::min(used, reported_bytes_) >
+         constants_.change_bytes;
+}
+
+// As the kernel's: `some` above the threshold within a window, at most once a window.
+bool Agent::trigger_fires(double some_us, uint32_t now_ms) {
+  const uint32_t ticks =
+      std::min<uint32_t>(constants_.trigger_window_ms / kTickMs, window_us_.size());
+  window_us_[window_at_++ % ticks] = some_us;
+  const double sum_us = std::accumulate(window_us_.begin(), window_us_.begin() + ticks, 0.0);
+  if (sum_us < constants_.trigger_stall_ms * 1000.0) return false;
+  if (now_ms < quiet_until_ms_ || now_ms - fired_ms_ < constants_.trigger_window_ms) return false;
+  // Many in a row: dom0 drops its watch for a while, the regular reports go on.
+  fired_count_ = now_ms - fired_ms_ > 2 * constants_.trigger_window_ms ? 1 : fired_count_ + 1;
+  fired_ms_ = now_ms;
+  if (fired_count_ >= constants_.urgent_max) {
+    fired_count_ = 0;
+    quiet_until_ms_ = now_ms + constants_.urgent_pause_ms;
+  }
+  return true;
+}
+
+policy::Sample Agent::read(const SimGuest& guest, uint32_t now_ms) const {
+  const double lie = script_.lie_factor;
+  const uint64_t low = guest.watermark_pages();
+  const uint64_t cache = guest.file_pages();
+  const uint64_t usable_cache = cache - std::min(cache / 2, low);
+  const uint64_t usable_free = guest.free_pages() - std::min(guest.free_pages(), low);
+  policy::Sample sample;
+  sample.uptime_ms = now_ms;
+  sample.total_bytes = guest.actual_pages() * kPageBytes;
+  sample.free_bytes = scaled(guest.free_pages(), 1 / lie);
+  sample.available_bytes = scaled(usable_free + usable_cache, 1 / lie);
+  sample.cache_bytes = scaled(cache, 1 / lie);
+  // No more than it has: that would be found out.
+  sample.anon_bytes = std::min(scaled(guest.anon_pages(), lie), sample.total_bytes);
+  sample.committed_bytes = scaled(guest.allocated_anon_pages(), script_.commit_factor * lie);
+  sample.reserve_bytes = scaled(guest.actual_pages(), GuestConstants{}.reserve_ratio);
+  sample.swap_used_bytes = scaled(guest.swapped_pages(), lie);
+  sample.refault_pages = guest.counters().refault_pages;
+  sample.swap_in_pages = guest.counters().swap_in_pages;
+  // A liar claims to wait a twentieth of its time for each multiple of its size.
+  const double false_us = (lie - 1) * 0.05 * now_ms * 1000;
+  sample.pressure =
+      policy::Pressure{static_cast<uint64_t>(guest.counters().some_us + false_us),
+                       static_cast<uint64_t>(guest.counters().full_us + false_us / 2)};
+  return sample;
+}
+
+}  // namespace tmem::lab::policies

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The guest's agent as dom0 sees it: what its node says, and when PSI's trigger has it written
+// anew.
+#pragma once
+#include <array>
+#include <optional>
+#include <string>
+
+#include "policy/report.h"
+#include "tools/lab/policies/sim_guest.h"
+
+namespace tmem::lab::policies {
+
+class Agent {
+ public:
+  Agent(const GuestScript& script, const AgentConstants& constants, uint32_t period_ms)
+      : script_(script), constants_(constants), period_ms_(period_ms) {}
+
+  // After each tick of the guest: writes `node` when a report is due, or urgent. True: it is
+  // urgent.
+  bool observe(const SimGuest& guest, uint32_t tick, std::optional<std::string>& node);
+
+ private:
+  bool trigger_fires(double some_us, uint32_t now_ms);
+  bool is_due(const SimGuest& guest, uint32_t now_ms) const;
+  policy::Sample read(const SimGuest& guest, uint32_t now_ms) const;
+
+  const GuestScript& script_;
+  const AgentConstants& constants_;
+  const uint32_t period_ms_;
+  uint64_t sequence_ = 0;
+  uint64_t urgent_ = 0;
+  uint64_t reported_bytes_ = 0;  // in use, at the last report
+
+  std::array<double, 8> window_us_{};  // `some` of the last ticks
+  uint32_t window_at_ = 0;
+  uint32_t fired_ms_ = 0;
+  uint32_t fired_count_ = 0;
+  uint32_t quiet_until_ms_ = 0;
+};
+
+}  // namespace tmem::lab::policies
