@@ -21,11 +21,6 @@ uint64_t scaled(uint64_t value, uint64_t part, uint64_t whole) {
                     : static_cast<uint64_t>(static_cast<unsigned __int128>(value) * part / whole);
 }
 
-uint64_t capacity_of(const HostView& host) {
-  const uint64_t pinned = minus(host.pool_held_bytes, host.pool_freeable_bytes);
-  return minus(minus(minus(host.total_bytes, host.head_room_bytes), host.claims_bytes), pinned);
-}
-
 // What the guest alone allows.
 BoundedTarget within_own_bounds(const Estimate& estimate, const Wish* wish) {
   const GuestFacts& facts = estimate.facts;
@@ -39,6 +34,12 @@ BoundedTarget within_own_bounds(const Estimate& estimate, const Wish* wish) {
     target.target_bytes = wish->target_bytes;
     target.reason = wish->reason;
   } else if (!estimate.sample) {
+    target.bound = Bound::kStale;
+  }
+  const bool incredible =
+      estimate.report == ReportState::kMalformed || estimate.report == ReportState::kAbsurd;
+  if (incredible && target.target_bytes < facts.target_bytes) {
+    target.target_bytes = facts.target_bytes;
     target.bound = Bound::kStale;
   }
   if (target.target_bytes < facts.settings.min_bytes) {
@@ -132,6 +133,11 @@ const char* name_of(Bound bound) {
   return "";
 }
 
+uint64_t capacity_bytes(const HostView& host) {
+  const uint64_t pinned = minus(host.pool_held_bytes, host.pool_freeable_bytes);
+  return minus(minus(minus(host.total_bytes, host.head_room_bytes), host.claims_bytes), pinned);
+}
+
 BoundedPlan bound(const HostView& host, std::span<const Estimate> estimates, const Plan& plan) {
   std::map<GuestId, const Wish*> wishes;
   for (const Wish& wish : plan.wishes) wishes[wish.id] = &wish;
@@ -143,7 +149,7 @@ BoundedPlan bound(const HostView& host, std::span<const Estimate> estimates, con
         within_own_bounds(estimate, wish == wishes.end() ? nullptr : wish->second));
     actual += estimate.facts.actual_bytes;
   }
-  const uint64_t capacity = capacity_of(host);
+  const uint64_t capacity = capacity_bytes(host);
   if (actual > capacity)
     force_back(estimates, capacity, bounded.targets_);
   else

@@ -45,6 +45,9 @@ class BoundedPlan {
   std::vector<BoundedTarget> targets_;
 };
 
+// What there is for guests.
+uint64_t capacity_bytes(const HostView& host);
+
 // One target for each estimate, in its order.
 BoundedPlan bound(const HostView& host, std::span<const Estimate> estimates, const Plan& plan);
 

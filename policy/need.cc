@@ -9,11 +9,8 @@
 namespace tmem::policy {
 namespace {
 
-// Kept free beside the kernel's own reserve, so that growth finds memory at once: this share of the
-// guest at kProbeFullSome, by the root of the harmless pressure more where that is less.
+// Kept free beside the kernel's own reserve, so that a small growth finds memory at once.
 constexpr double kMarginRatio = 0.02;
-constexpr double kMarginRatioMin = 0.005;
-constexpr double kMarginRatioMax = 0.15;
 // Of free memory above the margin, what is taken in a second. Nobody misses it.
 constexpr double kFreeTakenRatio = 0.5;
 // A rise between two reports that counts, and how much more of it is expected: a balloon needs
@@ -33,6 +30,9 @@ constexpr double kProbeFullSome = 0.001;
 // Over which pressure is averaged for probing.
 constexpr double kCalmTimeMs = 6'000;
 constexpr double kProvenHalfLifeMs = 60'000;
+// A balloon that is off its target and has not moved for so long is stuck.
+constexpr uint64_t kStuckMs = 5'000;
+constexpr uint64_t kStuckBytes = 4 * kMiB;
 
 double page_bytes(double pages) {
   return pages * static_cast<double>(kPageBytes);
@@ -45,10 +45,8 @@ double returns(const Rates& rates) {
          std::max(rates.refault_pages, rates.ephemeral_hits);
 }
 
-double margin_bytes(const Sample& sample, double guest_bytes, double some_ratio) {
-  const double ratio = std::clamp(kMarginRatio * std::sqrt(kProbeFullSome / some_ratio),
-                                  kMarginRatioMin, kMarginRatioMax);
-  return std::max(static_cast<double>(sample.reserve_bytes), guest_bytes * ratio);
+double margin_bytes(const Sample& sample, double guest_bytes) {
+  return std::max(static_cast<double>(sample.reserve_bytes), guest_bytes * kMarginRatio);
 }
 
 uint64_t minus(uint64_t a, uint64_t b) {
@@ -67,14 +65,14 @@ void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
 
 // Use that rises goes on rising for a while: room for that, and the margin. Use that stands still
 // asks for nothing, however little is available: what is cold may go.
-double GuestNeed::use_growth(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
+double GuestNeed::use_growth(const Estimate& estimate, uint64_t elapsed_ms) {
   const Sample& sample = *estimate.sample;
   const auto actual = static_cast<double>(estimate.facts.actual_bytes);
   const uint64_t used = minus(sample.total_bytes, sample.available_bytes) + sample.swap_used_bytes;
   const auto rise = static_cast<double>(minus(used, used_bytes_));
   used_bytes_ = used;
   if (rise < actual * kRiseMinRatio || elapsed_ms == 0) return 0;
-  return rise * kForesight + margin_bytes(sample, actual, some_ratio) -
+  return rise * kForesight + margin_bytes(sample, actual) -
          static_cast<double>(sample.available_bytes);
 }
 
@@ -90,7 +88,7 @@ double GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint
   const double some = estimate.rates.some_ratio;
   const bool pressed = some > some_ratio || estimate.urgent;
   if (estimate.sample && estimate.sample_age_ms == 0)
-    consider(use_growth(estimate, some_ratio, elapsed_ms), reason::kUse);
+    consider(use_growth(estimate, elapsed_ms), reason::kUse);
   if (pressed || !estimate.sample)
     consider(page_bytes(returns(estimate.rates)) * elapsed_s * kReturnsGain, reason::kReturns);
   if (pressed)
@@ -116,15 +114,28 @@ void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elap
     const Sample& sample = *estimate.sample;
     const auto actual = static_cast<double>(estimate.facts.actual_bytes);
     const double spare =
-        static_cast<double>(sample.free_bytes) - margin_bytes(sample, actual, some_ratio);
+        static_cast<double>(sample.free_bytes) - margin_bytes(sample, actual);
     const double taken = std::max(spare, 0.0) * std::min(1.0, elapsed_s * kFreeTakenRatio);
     bytes_ = std::min(bytes_, static_cast<uint64_t>(actual - taken));
   }
   if (bytes_ < before) why_ = reason::kCalm;
 }
 
+void GuestNeed::watch_balloon(const GuestFacts& facts, uint64_t elapsed_ms) {
+  const uint64_t off = std::max(facts.actual_bytes, facts.target_bytes) -
+                       std::min(facts.actual_bytes, facts.target_bytes);
+  if (off < kStuckBytes || facts.actual_bytes != actual_bytes_) still_ms_ = 0;
+  else still_ms_ += elapsed_ms;
+  actual_bytes_ = facts.actual_bytes;
+}
+
+bool GuestNeed::is_stuck() const {
+  return still_ms_ >= kStuckMs;
+}
+
 void GuestNeed::update(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
   const GuestFacts& facts = estimate.facts;
+  watch_balloon(facts, elapsed_ms);
   if (!known_) {
     known_ = true;
     bytes_ = std::max(facts.actual_bytes, facts.target_bytes);

@@ -27,12 +27,15 @@ class GuestNeed {
   void update(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms);
   uint64_t bytes() const { return bytes_; }
   const char* why() const { return why_; }
+  // Its balloon does not follow its target: what the guest has is all that can be counted on.
+  bool is_stuck() const;
   // Pages that the pool gave back of late, in bytes; half of it is forgotten each minute.
   uint64_t proven_bytes() const { return static_cast<uint64_t>(proven_bytes_); }
 
  private:
+  void watch_balloon(const GuestFacts& facts, uint64_t elapsed_ms);
   void prove(const Estimate& estimate, uint64_t elapsed_ms);
-  double use_growth(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms);
+  double use_growth(const Estimate& estimate, uint64_t elapsed_ms);
   double growth_bytes(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms);
   void probe(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms);
 
@@ -41,6 +44,8 @@ class GuestNeed {
   uint64_t used_bytes_ = 0;  // in RAM and swap, at the last report
   double proven_bytes_ = 0;
   double some_average_ = 0;
+  uint64_t actual_bytes_ = 0;  // at the last tick
+  uint64_t still_ms_ = 0;
   const char* why_ = reason::kHold;
 };
 

@@ -13,6 +13,8 @@ namespace {
 
 constexpr double kNoCushionSome = 0.001;
 constexpr double kCushionDecades = 1.5;
+// What lies in a pool is of use to all.
+constexpr double kCushionPoolPart = 0.3;
 
 uint64_t minus(uint64_t a, uint64_t b) {
   return a > b ? a - b : 0;
@@ -83,10 +85,13 @@ Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estima
       wanted = std::min(wanted, std::max(entitled[i] + proven, estimate.facts.settings.min_bytes));
     }
     claims.push_back(claim_of(estimate, wanted));
+    if (need.is_stuck())
+      claims.back().least_bytes = claims.back().wanted_bytes = estimate.facts.actual_bytes;
   }
   needs_.swap(kept);
   std::vector<uint64_t> given = share(claims, capacity);
-  add_cushions(estimates, capacity, cushion_ratio(some_ratio_), given);
+  add_cushions(estimates, capacity,
+               cushion_ratio(some_ratio_) * (host.pool_held_bytes > 0 ? kCushionPoolPart : 1), given);
   Plan plan;
   for (size_t i = 0; i < estimates.size(); ++i) {
     const GuestFacts& facts = estimates[i].facts;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "tmemd/arbiter/rivals.h"
 #include "tmemd/guest_log.h"
 #include "tmemd/transport/xen/native.h"
 #include "tmemd/transport_stats.h"
@@ -28,6 +29,8 @@ uint64_t persistent_pages(const store::Store& store) {
 Daemon::~Daemon() {
   // Its hooks call into the rest.
   if (control_ != nullptr) control_->stop();
+  // It asks the keeper.
+  arbiter_.reset();
   // It works on the store.
   if (memory_ != nullptr) memory_->stop_keeping();
 }
@@ -49,6 +52,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const control::Config& config, con
   TMEM_CHECK(daemon->open_memory(config));
   TMEM_CHECK(daemon->open_store(config, clock));
   TMEM_CHECK(daemon->open_transport(config, clock));
+  TMEM_CHECK(daemon->open_policy(config, clock));
   TMEM_CHECK(daemon->open_control(config, clock));
   return daemon;
 }
@@ -147,6 +151,41 @@ Result<void> Daemon::open_xen(const control::Config& config, const Clock& clock,
   return {};
 }
 
+Result<std::unique_ptr<arbiter::Arbiter>> Daemon::make_arbiter(const control::Config& config) {
+  TMEM_CHECK(memory_->watch_host());
+  TMEM_TRY(auto xenstore, transport::xen::open_xenstore());
+  TMEM_TRY(auto domains, transport::xen::open_domains());
+  transport::xen::XenStore* const looked_at = xenstore.get();
+  arbiter::World world{.xenstore = std::move(xenstore),
+                       .domains = std::move(domains),
+                       .store = *store_,
+                       .host = [this] { return memory_->host_share(*store_); },
+                       .on_surplus = [this](uint64_t bytes) { memory_->set_guests_bytes(bytes); },
+                       .rival = [looked_at] { return arbiter::find_rival(*looked_at, {}); },
+                       .rule_for =
+                           [config](const store::ClientIdentity& identity) {
+                             return config.memory_rule_for(identity);
+                           },
+                       .pool_weight_for =
+                           [config](const store::ClientIdentity& identity) {
+                             return config.settings_for(identity).weight;
+                           },
+                       .log = [this](const std::string& line) { log_(LogKind::kInfo, line); }};
+  return arbiter::Arbiter::create(config.policy, std::move(world));
+}
+
+Result<void> Daemon::open_policy(const control::Config& config, const Clock& clock) {
+  if (stepped_ != nullptr) return {};
+  std::unique_ptr<arbiter::Arbiter> arbiter;
+  if (xen_ != nullptr) {
+    TMEM_TRY(arbiter, make_arbiter(config));
+  }
+  std::unique_ptr<arbiter::TaxCollector> tax;
+  if (config.policy.idle_tax) tax = std::make_unique<arbiter::TaxCollector>(*store_);
+  TMEM_TRY(arbiter_, arbiter::ArbiterThread::start(std::move(arbiter), std::move(tax), clock));
+  return {};
+}
+
 Result<void> Daemon::open_control(const control::Config& config, const Clock& clock) {
   control::ServerOptions options;
   options.socket_path = config.control.socket_path;
@@ -179,6 +218,13 @@ control::Hooks Daemon::hooks() {
     return memory_->make_room(bytes, hold_ms);
   };
   hooks.cancel_room = [this] { memory_->cancel_room(); };
+  if (arbiter_ != nullptr && arbiter_->has_guests()) {
+    hooks.policy = [this] { return arbiter_->describe(); };
+    hooks.change_policy = [this](const arbiter::Change& change) {
+      return arbiter_->change(change);
+    };
+    hooks.why = [this](const std::optional<std::string>& guest) { return arbiter_->why(guest); };
+  }
   hooks.log = [this](const std::string& line) { log_(LogKind::kInfo, line); };
   return hooks;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The daemon: memory, store, workers, transports and control socket, put together.
+// The daemon: memory, store, workers, transports, policy and control socket, put together.
 // No globals and no signals: main.cc adds those, tests embed it with sockets in a directory of
 // their own and a clock that they drive.
 //
@@ -14,6 +14,7 @@
 #include "libtmem/base/clock.h"
 #include "libtmem/base/result.h"
 #include "libtmem/base/unique_fd.h"
+#include "tmemd/arbiter/arbiter_thread.h"
 #include "tmemd/control/config.h"
 #include "tmemd/control/server.h"
 #include "tmemd/pool_memory.h"
@@ -76,6 +77,8 @@ class Daemon {
                              const std::shared_ptr<GuestLog>& log);
   Result<void> open_xen(const control::Config& config, const Clock& clock,
                         const std::shared_ptr<GuestLog>& log);
+  Result<void> open_policy(const control::Config& config, const Clock& clock);
+  Result<std::unique_ptr<arbiter::Arbiter>> make_arbiter(const control::Config& config);
   Result<void> open_control(const control::Config& config, const Clock& clock);
   control::Hooks hooks();
 
@@ -89,7 +92,8 @@ class Daemon {
   std::unique_ptr<transport::Maintenance> maintenance_;  // null with stepped_
   std::unique_ptr<transport::Workers> workers_;
   std::unique_ptr<transport::LoopbackServer> loopback_;
-  std::unique_ptr<transport::xen::XenServer> xen_;  // null where there is no Xen
+  std::unique_ptr<transport::xen::XenServer> xen_;   // null where there is no Xen
+  std::unique_ptr<arbiter::ArbiterThread> arbiter_;  // null with stepped_
   std::unique_ptr<control::ControlServer> control_;
 };
 

@@ -171,6 +171,7 @@ Result<void> PoolMemory::keep(store::Store& store, const Clock& clock,
   options.watched.push_back({nodes_->fd(), [this] { answer_toolstack(); }});
   if (low_memory_ != nullptr)
     options.watched.push_back({low_memory_->fd(), [this] { low_memory_->acknowledge(); }});
+  options.guests_bytes = [this] { return guests_bytes_.load(); };
   options.log = log_;
   options.on_lost = std::move(on_lost);
   TMEM_TRY(keeper_, fallow::Keeper::start(std::move(options), {store, *domain_, *host_, clock}));
@@ -183,6 +184,33 @@ Result<void> PoolMemory::make_room(uint64_t bytes, uint64_t hold_ms) {
                 "the pool is part of tmemd's own memory, which no guest can have: see [pool] "
                 "provider in docs/configuration.md");
   return keeper_->make_room(bytes, hold_ms);
+}
+
+Result<void> PoolMemory::watch_host() {
+  if (host_ == nullptr) {
+    TMEM_TRY(host_, memory::xen::open_host_memory());
+  }
+  return {};
+}
+
+Result<arbiter::HostShare> PoolMemory::host_share(const store::Store& store) const {
+  // In this order: what the pool takes meanwhile is not counted twice.
+  const uint64_t pending_bytes = domain_ != nullptr ? domain_->pending_bytes() : 0;
+  const store::StoreStats stats = store.stats();
+  TMEM_TRY(const memory::xen::HostMemoryInfo host, host_->read());
+  arbiter::HostShare share;
+  share.free_bytes = host.free_bytes - std::min(host.free_bytes, pending_bytes);
+  share.claims_bytes = host.claimed_bytes;
+  if (keeper_ == nullptr) {
+    share.head_room_bytes = fallow::head_room_bytes(
+        config_.head_room, host.total_bytes, fallow::largest_guest_bytes(guest_directories()));
+    return share;
+  }
+  const fallow::KeeperState state = keeper_->state();
+  share.head_room_bytes = std::max(state.head_room_bytes, state.wish ? state.wish->bytes : 0);
+  share.pool_held_bytes = stats.arena_bytes;
+  share.pool_freeable_bytes = stats.freeable_bytes;
+  return share;
 }
 
 void PoolMemory::cancel_room() {

@@ -2,6 +2,7 @@
 // The pool's memory as the configuration wants it: a memfd, or the pool domain with what belongs to
 // it (its place in xenstore, the keeper that fits it to what Xen has free).
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "libtmem/base/clock.h"
 #include "libtmem/base/result.h"
+#include "tmemd/arbiter/arbiter.h"
 #include "tmemd/control/config.h"
 #include "tmemd/fallow/keeper.h"
 #include "tmemd/memory/slot_provider.h"
@@ -47,6 +49,12 @@ class PoolMemory {
   void stop_keeping() { keeper_.reset(); }
 
   nlohmann::json describe(const store::Store& store) const;
+  // So that host_share() can be asked for a memfd too. Errors: as memory::xen::open_host_memory().
+  Result<void> watch_host();
+  // What guests may have of the host's memory follows from it.
+  Result<arbiter::HostShare> host_share(const store::Store& store) const;
+  // What the policy can get from the guests for a wish; 0 while it sets no targets. Any thread.
+  void set_guests_bytes(uint64_t bytes) { guests_bytes_ = bytes; }
   // Errors: kConflict for a memfd; as Keeper::make_room.
   Result<void> make_room(uint64_t bytes, uint64_t hold_ms);
   void cancel_room();
@@ -68,6 +76,7 @@ class PoolMemory {
   std::unique_ptr<memory::xen::LowMemoryEvent> low_memory_;  // null: somebody else has it
   std::unique_ptr<memory::xen::PoolDomain> domain_;
   std::optional<PoolNodes> nodes_;
+  std::atomic<uint64_t> guests_bytes_{0};
   std::unique_ptr<fallow::Keeper> keeper_;
 };
 

@@ -66,6 +66,64 @@ class CliTest(unittest.TestCase):
     def client(self, name):
         return self.json("list", name)[0]
 
+    # ---- policy, why ----
+
+    def test_policy_show(self):
+        text = self.tmem("policy", "show")
+        self.assertRegex(text, r"(?m)^mode +: advise$")
+        self.assertRegex(text, r"(?m)^strategy +: selfballoon\+psi, knob [0-9.]+$")
+        self.assertRegex(text, r"(?m)^head_room_mib +: 64\.0$")
+        self.assertRegex(text, r"(?m)^ +1 +alpha +host +256\.0 +1024\.0 +100 +0 +512\.0 +512\.0 +ok$")
+        self.assertEqual([g["name"] for g in self.json("policy", "show")["guests"]],
+                         ["alpha", "beta"])
+
+    def test_policy_set_of_all(self):
+        text = self.tmem("policy", "set", "mode=host", "strategy=proxmox", "knob=0.9")
+        self.assertRegex(text, r"(?m)^mode +: host$")
+        self.assertRegex(text, r"(?m)^strategy +: proxmox, knob 0\.9$")
+        self.assertIn("choose one of", self.tmem("policy", "set", "strategy=none", code=1))
+        self.assertIn("off, advise, host", self.tmem("policy", "set", "mode=on", code=1))
+
+    def test_policy_set_of_a_guest(self):
+        guest = self.json("policy", "set", "alpha", "min=300M", "max=600", "weight=7",
+                          "priority=2", "mode=guest")["guests"][0]
+        self.assertEqual(guest["settings"], {"min_bytes": 300 << 20, "max_bytes": 600 << 20,
+                                             "weight": 7, "priority": 2})
+        self.assertEqual((guest["mode"], guest["changed"]), ("guest", True))
+        self.assertIn("above the maximum", self.tmem("policy", "set", "1", "min=700M", code=1))
+        guest = self.json("policy", "set", "alpha", "--reset")["guests"][0]
+        self.assertEqual((guest["mode"], guest["changed"]), ("host", False))
+        self.assertIn("nobody", self.tmem("policy", "set", "nobody", "min=64M", code=1))
+
+    def test_policy_set_says_what_is_wrong(self):
+        for args in ((), ("alpha",), ("min=64M",), ("alpha", "min=x"), ("alpha", "weight=-1"),
+                     ("knob=1x",), ("alpha", "beta"), ("--reset",), ("alpha", "knob=1")):
+            self.tmem("policy", "set", *args, code=2)
+        self.tmem("policy", code=2)
+
+    def test_why(self):
+        for _ in range(6):
+            text = self.tmem("why", "alpha")
+        self.assertRegex(text, r"(?m)^alpha \(domain 1\): 512\.0 MiB$")
+        self.assertRegex(text, r"(?m)^  set by +: not tmemd: the policy only advises$")
+        self.assertRegex(text, r"(?m)^  report +: fresh, the last good one 0\.0 s ago$")
+        self.assertRegex(text, r"(?m)^  wish +: [0-9.]+ MiB, calm: nothing hurt, so a little less$")
+        self.assertRegex(text, r"(?m)^ +\d+ accepted, 0 malformed, 0 absurd, \d+ events, ")
+        both = self.json("why")["guests"]
+        self.assertEqual([g["name"] for g in both], ["alpha", "beta"])
+        self.assertEqual(both[0]["pool"]["persistent_pages"], 50)
+        self.assertEqual(both[1]["report"]["state"], "none")
+        self.assertRegex(self.tmem("why", "2"), r"(?m)^  report +: none, the last good one never$")
+        self.assertIn("nobody", self.tmem("why", "nobody", code=1))
+
+    def test_without_guests_of_xen_there_is_no_policy(self):
+        host = Host("--memfd")
+        self.addCleanup(host.close)
+        for verb in (("policy", "show"), ("why",), ("policy", "set", "mode=off")):
+            done = run(host.socket, *verb)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("no guests of Xen", done.stderr)
+
     # ---- list ----
 
     def test_list_is_an_aligned_table(self):

@@ -10,7 +10,7 @@
 // --busy: beta puts and gets all the time.
 // The host's memory: of 1024 MiB 120 are free and 20 of these claimed; the pool could give back 300
 // more, at 100 MiB a second. Room of over 500 MiB is refused at once, of over 400 found impossible.
-// --memfd: the pool's memory is not the host's.
+// --memfd: the pool's memory is not the host's, and there are no guests of Xen.
 #include <poll.h>
 #include <unistd.h>
 
@@ -25,6 +25,7 @@
 #include <thread>
 
 #include "libtmem/base/clock.h"
+#include "tests/cli/policy_host.h"
 #include "tmem/text.hpp"
 #include "tmemd/control/server.h"
 #include "tmemd/memory/memfd.h"
@@ -221,6 +222,8 @@ int run(const std::string& socket_path, bool busy, bool memfd) {
   };
   HostMemory host_memory;
   add_memory_hooks(hooks, host_memory, memfd);
+  PolicyHost policy_host(*store);
+  if (!memfd) policy_host.add_hooks(hooks);
   hooks.log = [](const std::string& line) { (void)std::fprintf(stderr, "%s\n", line.c_str()); };
   control::ServerOptions server_options;
   server_options.socket_path = socket_path;

@@ -96,6 +96,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return {};
   };
   hooks.cancel_room = [] {};
+  hooks.policy = [] { return nlohmann::json::object(); };
+  hooks.why = [](const std::optional<std::string>& guest) -> Result<nlohmann::json> {
+    TMEM_ASSERT(!guest || (!guest->empty() && guest->size() <= 256));
+    return nlohmann::json::object();
+  };
+  hooks.change_policy = [](const arbiter::Change& change) -> Result<nlohmann::json> {
+    const bool of_all = change.mode || change.strategy || change.knob;
+    TMEM_ASSERT(of_all == change.guest.empty());
+    TMEM_ASSERT(of_all || change.reset || !change.rule.empty());
+    TMEM_ASSERT(!change.knob || (*change.knob >= 0 && *change.knob <= arbiter::kKnobMax));
+    TMEM_ASSERT(change.rule.priority.value_or(0) <= arbiter::kPriorityMax);
+    return nlohmann::json::object();
+  };
   control::Dispatcher dispatcher(*world.store, world.clock, hooks, counters);
   const control::Peer peer{1000, 1, (data[0] & 1) != 0};
   control::Session session(dispatcher, counters, peer, kLineBytesMax);

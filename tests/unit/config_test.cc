@@ -42,6 +42,13 @@ max_slots = 64
 socket = "/run/x/control.sock"
 mode = 0o640
 group = "xen"
+[policy]
+mode = "host"
+strategy = "squeezed"
+knob = 0.5
+idle_tax = false
+log = "/tmp/d.log"
+log_size = "1M"
 [daemon]
 workers = 3
 log_level = "debug"
@@ -50,11 +57,16 @@ weight = 50
 cap = "256M"
 dedup = "group"
 dedup_group = "web"
+memory_min = "96M"
+memory_priority = 3
 [[client]]
 name = "db"
 weight = 400
 guarantee = "128M"
 dedup = "none"
+memory_mode = "guest"
+memory_max = "2G"
+memory_weight = 900
 [[client]]
 uuid = "8b5e0f6e-1c3a-4e7e-9f60-0242ac120002"
 cap = "none"
@@ -120,6 +132,12 @@ TEST_CASE("every key is read") {
   CHECK(config.control.group == "xen");
   CHECK(config.workers == 3);
   CHECK(config.log_level == control::LogLevel::kDebug);
+  CHECK(config.policy.mode == arbiter::Mode::kHost);
+  CHECK(config.policy.strategy == "squeezed");
+  CHECK(config.policy.knob == 0.5);
+  CHECK_FALSE(config.policy.idle_tax);
+  CHECK(config.policy.log_path == "/tmp/d.log");
+  CHECK(config.policy.log_bytes_max == kMiB);
   REQUIRE(config.shared_grants.size() == 2);
   CHECK(format_uuid(config.shared_grants[1].client) == "00000000-0000-4000-8000-000000000001");
 }
@@ -146,6 +164,27 @@ TEST_CASE("which guests of a Xen host may use tmem") {
         control::XenConfig::Enabled::kNo);
 }
 
+TEST_CASE("a guest's own memory: advised by default, rules over defaults") {
+  const Config bare = parse_config("", "t.toml").value();
+  CHECK(bare.policy.mode == arbiter::Mode::kAdvise);
+  CHECK(bare.policy.strategy == "selfballoon+psi");
+  CHECK_FALSE(bare.policy.knob);
+  CHECK(bare.policy.idle_tax);
+  CHECK(bare.policy.log_path == "/var/log/tmemd/decisions.log");
+  CHECK(bare.memory_rule_for({Uuid{9}, DomId{1}, "any"}).empty());
+
+  const Config config = parse_config(kFull, "t.toml").value();
+  const arbiter::GuestRule db = config.memory_rule_for({Uuid{9}, DomId{1}, "db"});
+  CHECK(db.mode == arbiter::GuestMode::kGuest);
+  CHECK(db.min_bytes == 96 * kMiB);  // inherited
+  CHECK(db.max_bytes == 2 * kGiB);
+  CHECK(db.weight == 900);
+  CHECK(db.priority == 3);
+  // Nobody said that the policy should look after who may not use tmem.
+  CHECK(config.memory_rule_for({Uuid{9}, DomId{1}, "stranger"}).mode == arbiter::GuestMode::kOff);
+  CHECK(parse_config("[policy]\nlog = \"\"\nknob = 2", "t.toml")->policy.knob == 2.0);
+}
+
 TEST_CASE("a client's settings: rule by uuid, else by name, over the defaults") {
   const Config config = parse_config(kFull, "t.toml").value();
   const Uuid uuid = *parse_uuid("8b5e0f6e-1c3a-4e7e-9f60-0242ac120002");
@@ -170,6 +209,20 @@ TEST_CASE("each mistake is refused with file, line, key and advice") {
   const BadFile file = GENERATE(
       BadFile{"[pool]\nmemroy = 1", "t.toml:2: pool.memroy: unknown key",
               "known here are provider, memory"},
+      BadFile{"[policy]\nmode = \"on\"", "t.toml:2: policy.mode: unknown word", "\"advise\""},
+      BadFile{"[policy]\nstrategy = \"best\"", "t.toml:2: policy.strategy: no strategy",
+              "\"selfballoon+psi\""},
+      BadFile{"[policy]\nknob = -1", "t.toml:2: policy.knob: out of range", "from 0"},
+      BadFile{"[policy]\nknob = nan", "t.toml:2: policy.knob: out of range", "from 0"},
+      BadFile{"[policy]\nknob = \"1\"", "t.toml:2: policy.knob: not a number", "from 0"},
+      BadFile{"[policy]\nlog = \"x\"", "t.toml:2: policy.log: not an absolute path", "slash"},
+      BadFile{"[policy]\nlog_size = \"1k\"", "t.toml:2: policy.log_size: out of range", "64k"},
+      BadFile{"[defaults]\nmemory_mode = \"x\"", "t.toml:2: defaults.memory_mode: unknown word",
+              "\"guest\""},
+      BadFile{"[defaults]\nmemory_max = \"1G\"\n[[client]]\nname = \"a\"\nmemory_min = \"2G\"",
+              "t.toml:5: client.memory_min: memory_min is more than memory_max", "smaller"},
+      BadFile{"[defaults]\nmemory_priority = 1001", "t.toml:2: defaults.memory_priority: out of",
+              "1000"},
       BadFile{"[poool]", "t.toml:1: poool: unknown key", "pool, store, loopback"},
       BadFile{"x = 1", "t.toml:1: x: unknown key", "pool"},
       BadFile{"pool = 1", "t.toml:1: pool: not a section", "[pool]"},

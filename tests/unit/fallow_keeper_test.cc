@@ -39,6 +39,7 @@ class Host {
       log_ += line + '\n';
     };
     of_keeper.on_lost = [this] { ++lost; };
+    of_keeper.guests_bytes = [this] { return guests_bytes.load(); };
     keeper = Keeper::start(std::move(of_keeper), {*store, *domain_, xen(), clock}).value();
   }
 
@@ -68,6 +69,7 @@ class Host {
   static constexpr store::Status kOk = store::Status::kOk;
   SteadyClock clock;
   std::atomic<int> lost{0};
+  std::atomic<uint64_t> guests_bytes{0};
 
  private:
   static store::Key key(PoolId pool, uint64_t number) {
@@ -172,6 +174,23 @@ TEST_CASE("keeper: persistent pages stay, and it says that the head-room is not 
   host.xen().claimed_bytes = kHeadRoomBytes;
   CHECK(soon([&] { return host.log().find("persistent pages") != std::string::npos; }));
   for (uint64_t i = 0; i < stored; ++i) REQUIRE(host.has(PoolId{1}, i));
+}
+
+TEST_CASE("keeper: room that the pool has not got is made by the guests, if they are asked") {
+  Host host;
+  uint64_t stored = 0;
+  while (host.put(PoolId{1}, stored) == Host::kOk) ++stored;
+  const uint64_t wanted = host.available_bytes() + 4 * kSlotBytes;
+  REQUIRE_FALSE(host.keeper->make_room(wanted, kLongHoldMs));
+  host.guests_bytes = 8 * kSlotBytes;
+  REQUIRE(host.keeper->make_room(wanted, kLongHoldMs));
+  CHECK(soon([&] { return host.log().find("persistent pages") != std::string::npos; }));
+  CHECK(host.keeper->state().wish->state == WishState::kMaking);
+  host.guests_bytes = 0;  // they have nothing more to give
+  CHECK(soon([&] {
+    const auto wish = host.keeper->state().wish;
+    return wish && wish->state == WishState::kImpossible;
+  }));
 }
 
 TEST_CASE("keeper: a destroyed pool domain is noticed once") {

@@ -45,6 +45,20 @@ TEST_CASE("policy guard: a wish within all bounds is the target") {
   CHECK(plan.targets()[0].reason == std::string("test"));
 }
 
+TEST_CASE("policy guard: nothing is taken from a guest on a report that cannot be believed") {
+  for (const ReportState state : {ReportState::kMalformed, ReportState::kAbsurd}) {
+    std::vector guests = {guest(1, 100, 50, 200), guest(2, 100, 50, 200)};
+    guests[0].report = guests[1].report = state;
+    BoundedPlan plan = bound(host(1000), guests, {{wish(1, 80), wish(2, 120)}});
+    CHECK(mib_of(plan, 0) == 100);
+    CHECK(plan.targets()[0].bound == Bound::kStale);
+    CHECK(mib_of(plan, 1) == 120);  // the pool's own counts may have asked for it
+    // The host's need comes before.
+    plan = bound(host(160), guests, {{wish(1, 80), wish(2, 120)}});
+    CHECK(mib_of(plan, 0) + mib_of(plan, 1) <= 160);
+  }
+}
+
 TEST_CASE("policy guard: a guest's own bounds") {
   const std::vector guests = {guest(1, 100, 50, 200), guest(2, 100, 50, 200)};
   const BoundedPlan plan = bound(host(1000), guests, {{wish(1, UINT64_MAX / kMiB), wish(2, 0)}});

@@ -85,7 +85,10 @@ class FakeHost {
 
   void add_domain(uint16_t id, const Uuid& handle) {
     const std::lock_guard lock(mutex_);
-    domains_.push_back({DomId{id}, handle, false});
+    Domain domain;
+    domain.id = DomId{id};
+    domain.handle = handle;
+    domains_.push_back(domain);
     fire_locked("@introduceDomain");
   }
   // Its nodes go, its pages stay while they are mapped.
@@ -96,6 +99,16 @@ class FakeHost {
     if (!stays_dying) std::erase_if(domains_, [id](const Domain& d) { return d.id == DomId{id}; });
     remove_locked(domain_path(DomId{id}));
     fire_locked("@releaseDomain");
+  }
+  // Of a domain that was added: whether it runs, and its memory.
+  void set_memory(uint16_t id, uint64_t bytes, uint64_t bytes_max, bool runs = true) {
+    const std::lock_guard lock(mutex_);
+    for (Domain& domain : domains_) {
+      if (domain.id != DomId{id}) continue;
+      domain.memory_bytes = bytes;
+      domain.memory_bytes_max = bytes_max;
+      domain.runs = runs;
+    }
   }
   std::vector<Domain> domains() {
     const std::lock_guard lock(mutex_);
@@ -221,6 +234,10 @@ class FakeStore final : public XenStore {
     const std::lock_guard lock(host_.mutex_);
     for (const auto& [path, value] : nodes) host_.write_locked(path, value);
     return {};
+  }
+  Result<void> write_while(const std::string& guard, const Nodes& nodes) override {
+    if (!host_.read(guard)) return fail(Errc::kNotFound, "there is no " + guard);
+    return write_all(nodes);
   }
   Result<void> make(const std::string& path, const NodeAccess& access) override {
     const std::lock_guard lock(host_.mutex_);

@@ -28,6 +28,15 @@ std::optional<uint64_t> Args::number(const char* key, uint64_t min, uint64_t max
   return std::nullopt;
 }
 
+std::optional<double> Args::real(const char* key, double min, double max) {
+  const nlohmann::json* const value = take(key);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_number() && value->get<double>() >= min && value->get<double>() <= max)
+    return value->get<double>();
+  refuse(key, "write a number from " + std::to_string(min) + " to " + std::to_string(max));
+  return std::nullopt;
+}
+
 std::optional<std::string> Args::text(const char* key) {
   const nlohmann::json* const value = take(key);
   if (value == nullptr) return std::nullopt;

@@ -20,6 +20,7 @@ class Args {
 
   // Absent keys and wrong values give nothing; the latter make finish() fail.
   std::optional<uint64_t> number(const char* key, uint64_t min, uint64_t max);
+  std::optional<double> real(const char* key, double min, double max);
   std::optional<std::string> text(const char* key);  // at most 256 bytes
   bool flag(const char* key) { return boolean(key).value_or(false); }
   std::optional<bool> boolean(const char* key);

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <set>
 
+#include "policy/strategy.h"
 #include "tmem/abi.h"
 #include "tmemd/control/config_section.h"
 #include "tmemd/control/settings.h"
@@ -105,6 +106,48 @@ void read_settings(Section& section, store::ClientSettings& out) {
   if (!in_group && section.has("dedup_group"))
     section.refuse("dedup_group", "has no effect", "add dedup = \"group\", or remove it");
   if (!in_group) out.dedup_group.clear();
+}
+
+// How its own memory is scheduled, where it is a guest of Xen.
+void read_memory_rule(Section& section, arbiter::GuestRule& out) {
+  if (section.has("memory_mode")) out.mode.emplace();
+  if (out.mode) section.choice("memory_mode", *out.mode, arbiter::kGuestModeWords);
+  const auto size = [&section](const char* key, std::optional<uint64_t>& bytes) {
+    uint64_t given = 0;
+    section.size(key, given, kMemoryMinBytes, kMemoryMaxBytes);
+    if (section.has(key)) bytes = given;
+  };
+  size("memory_min", out.min_bytes);
+  size("memory_max", out.max_bytes);
+  if (out.min_bytes && out.max_bytes && *out.min_bytes > *out.max_bytes)
+    section.refuse(section.has("memory_min") ? "memory_min" : "memory_max",
+                   "memory_min is more than memory_max", "write a smaller memory_min");
+  const auto number = [&section](const char* key, std::optional<uint32_t>& value, uint32_t max) {
+    uint32_t given = 0;
+    section.number(key, given, 0, max);
+    if (section.has(key)) value = given;
+  };
+  number("memory_weight", out.weight, kWeightMax);
+  number("memory_priority", out.priority, arbiter::kPriorityMax);
+}
+
+void read_policy(Section& section, arbiter::Settings& out) {
+  section.choice("mode", out.mode, arbiter::kModeWords);
+  section.text("strategy", out.strategy, 64, false);
+  std::string names;
+  bool known = false;
+  for (const policy::StrategyKind& kind : policy::strategy_kinds()) {
+    names += (names.empty() ? "\"" : ", \"") + std::string(kind.name) + '"';
+    known = known || kind.name == out.strategy;
+  }
+  if (!known) section.refuse("strategy", "no strategy has this name", "write one of " + names);
+  section.real("knob", out.knob, 0, arbiter::kKnobMax);
+  section.boolean("idle_tax", out.idle_tax);
+  section.text("log", out.log_path, 1024, true);
+  if (!out.log_path.empty() && !out.log_path.starts_with('/'))
+    section.refuse("log", "not an absolute path", "begin it with a slash, or write \"\" for none");
+  section.size("log_size", out.log_bytes_max, arbiter::kLogBytesMin, 64 * kGiB);
+  section.finish();
 }
 
 // guests = "all", "none", or a list of names and uuids.
@@ -212,6 +255,9 @@ void read_plain_sections(Section& root, Config& config, Problem& problem) {
     control.refuse("socket", "is the loopback socket too", "write another path");
   control.finish();
 
+  Section policy(table_of(root, "policy", problem), "policy", problem);
+  read_policy(policy, config.policy);
+
   Section daemon(table_of(root, "daemon", problem), "daemon", problem);
   daemon.number("workers", config.workers, 0, 64);
   daemon.choice("log_level", config.log_level, kLogWords);
@@ -226,6 +272,7 @@ void read_plain_sections(Section& root, Config& config, Problem& problem) {
 void read_clients(Section& root, Config& config, Problem& problem) {
   Section defaults(table_of(root, "defaults", problem), "defaults", problem);
   read_settings(defaults, config.defaults);
+  read_memory_rule(defaults, config.memory_defaults);
   defaults.finish();
 
   std::set<std::string> seen;
@@ -233,6 +280,7 @@ void read_clients(Section& root, Config& config, Problem& problem) {
     Section section(table, "client", problem);
     ClientRule rule;
     rule.settings = config.defaults;
+    rule.memory = config.memory_defaults;
     rule.by_uuid = section.has("uuid");
     section.text("name", rule.name, kNameBytesMax, false);
     section.uuid("uuid", rule.uuid);
@@ -240,6 +288,7 @@ void read_clients(Section& root, Config& config, Problem& problem) {
       problem.report(table->source(), "client", "does not say which client",
                      "write either name = \"...\" or uuid = \"...\"");
     read_settings(section, rule.settings);
+    read_memory_rule(section, rule.memory);
     section.finish();
     if (!seen.insert(rule.by_uuid ? format_uuid(rule.uuid) : "name " + rule.name).second)
       section.refuse(rule.by_uuid ? "uuid" : "name", "has a [[client]] section already",
@@ -368,12 +417,24 @@ bool XenConfig::admits(const store::ClientIdentity& identity) const {
   return all_guests || has(guest_uuids, identity.uuid) || has(guest_names, identity.name);
 }
 
+const ClientRule* Config::rule_for(const store::ClientIdentity& identity) const {
+  for (const ClientRule& rule : clients)
+    if (rule.by_uuid && rule.uuid == identity.uuid) return &rule;
+  for (const ClientRule& rule : clients)
+    if (!rule.by_uuid && rule.name == identity.name) return &rule;
+  return nullptr;
+}
+
 const store::ClientSettings& Config::settings_for(const store::ClientIdentity& identity) const {
-  for (const ClientRule& rule : clients)
-    if (rule.by_uuid && rule.uuid == identity.uuid) return rule.settings;
-  for (const ClientRule& rule : clients)
-    if (!rule.by_uuid && rule.name == identity.name) return rule.settings;
-  return defaults;
+  const ClientRule* const rule = rule_for(identity);
+  return rule != nullptr ? rule->settings : defaults;
+}
+
+arbiter::GuestRule Config::memory_rule_for(const store::ClientIdentity& identity) const {
+  const ClientRule* const found = rule_for(identity);
+  arbiter::GuestRule rule = found != nullptr ? found->memory : memory_defaults;
+  if (!rule.mode && !xen.admits(identity)) rule.mode = arbiter::GuestMode::kOff;
+  return rule;
 }
 
 Result<Config> parse_config(std::string_view text, std::string_view file_name) {

@@ -11,6 +11,7 @@
 
 #include "libtmem/base/result.h"
 #include "libtmem/base/units.h"
+#include "tmemd/arbiter/settings.h"
 #include "tmemd/fallow/head_room.h"
 #include "tmemd/store/store.h"
 #include "tmemd/store/types.h"
@@ -66,6 +67,7 @@ struct ClientRule {
   Uuid uuid{};
   std::string name;
   store::ClientSettings settings;  // [defaults] overlaid with what the rule says
+  arbiter::GuestRule memory;       // the same of its own memory, where it is a guest of Xen
 };
 
 struct Config {
@@ -75,6 +77,7 @@ struct Config {
   LoopbackConfig loopback;
   XenConfig xen;
   ControlConfig control;
+  arbiter::Settings policy;
   // [daemon]
   uint32_t workers = 0;  // 0: min(4, CPUs)
   LogLevel log_level = LogLevel::kInfo;
@@ -84,11 +87,17 @@ struct Config {
   uint64_t seed = 0;  // 0: random
   // [defaults], [[client]], [[shared_pool]]
   store::ClientSettings defaults;
+  arbiter::GuestRule memory_defaults;
   std::vector<ClientRule> clients;
   std::vector<store::SharedGrant> shared_grants;
 
   // The settings of a client that connects: its rule by uuid, else by name, else the defaults.
   const store::ClientSettings& settings_for(const store::ClientIdentity& identity) const;
+  // The same of a Xen guest's own memory. Who may not use tmem is left alone, unless told apart.
+  arbiter::GuestRule memory_rule_for(const store::ClientIdentity& identity) const;
+
+ private:
+  const ClientRule* rule_for(const store::ClientIdentity& identity) const;
 };
 
 // Memory that guarantees cannot have: two 2 MiB slots, or 2 % of the budget if that is more.

@@ -97,6 +97,17 @@ class Section {
            "write a number from " + std::to_string(min) + " to " + std::to_string(max));
   }
 
+  void real(std::string_view key, std::optional<double>& out, double min, double max) {
+    const toml::node* const node = take(key);
+    if (node == nullptr) return;
+    const std::optional<double> given = node->value<double>();
+    if (given && *given >= min && *given <= max)
+      out = given;
+    else
+      refuse(key, given ? "out of range" : "not a number",
+             "write a number from " + std::to_string(min) + " to " + std::to_string(max));
+  }
+
   void boolean(std::string_view key, bool& out) {
     const toml::node* const node = take(key);
     if (node == nullptr) return;

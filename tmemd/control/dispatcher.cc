@@ -102,6 +102,8 @@ const std::vector<Dispatcher::VerbEntry>& Dispatcher::verbs() {
       {"stats", false, &Dispatcher::stats},
       {"freeable", false, &Dispatcher::freeable},
       {"shared-list", false, &Dispatcher::shared_list},
+      {"policy", false, &Dispatcher::policy},
+      {"why", false, &Dispatcher::why},
       {"set", true, &Dispatcher::set},
       {"freeze", true, &Dispatcher::freeze},
       {"thaw", true, &Dispatcher::thaw},
@@ -111,6 +113,7 @@ const std::vector<Dispatcher::VerbEntry>& Dispatcher::verbs() {
       {"shared-auth", true, &Dispatcher::shared_auth},
       {"set-memory", true, &Dispatcher::set_memory},
       {"make-room", true, &Dispatcher::make_room},
+      {"policy-set", true, &Dispatcher::policy_set},
       {"step", true, &Dispatcher::step},
       {"shutdown", true, &Dispatcher::shutdown},
   };

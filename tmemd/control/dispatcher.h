@@ -68,6 +68,9 @@ class Dispatcher {
   Result<Json> shutdown(Args& args);
   Result<Json> set_memory(Args& args);
   Result<Json> make_room(Args& args);
+  Result<Json> policy(Args& args);
+  Result<Json> policy_set(Args& args);
+  Result<Json> why(Args& args);
   Result<Json> step(Args& args);
 
   // What the hook says of the host's memory; null where there is no hook.

@@ -18,6 +18,7 @@
 
 #include "libtmem/base/clock.h"
 #include "libtmem/base/result.h"
+#include "tmemd/arbiter/settings.h"
 #include "tmemd/store/store.h"
 
 namespace tmem::control {
@@ -57,6 +58,12 @@ struct Hooks {
   std::function<Result<void>(uint64_t bytes, uint64_t hold_ms)> make_room;
   // Ends the hold.
   std::function<void()> cancel_room;
+  // Memory scheduling for the guests of Xen: how it stands; a change of it, answered with how it
+  // stands then; and why one guest, or each, has the memory that it has. Errors: kNotFound,
+  // kConflict, kMalformed.
+  std::function<nlohmann::json()> policy;
+  std::function<Result<nlohmann::json>(const arbiter::Change&)> change_policy;
+  std::function<Result<nlohmann::json>(const std::optional<std::string>& guest)> why;
   // With a manual clock only: moves it on, then does all background work that is due.
   std::function<void(uint64_t milliseconds)> step_clock;
   // A line for the log, already limited to a few a second.

@@ -28,7 +28,10 @@ json to_json(const store::ClientCounters& counters) {
           {"hits", counters.hits},
           {"flushes", counters.flushes},
           {"flushes_found", counters.flushes_found},
-          {"evicted_pages", counters.evicted_pages}};
+          {"evicted_pages", counters.evicted_pages},
+          {"persistent_puts", counters.persistent_puts},
+          {"persistent_hits", counters.persistent_hits},
+          {"ephemeral_misses", counters.ephemeral_misses}};
 }
 
 json to_json(const store::PoolStats& pool) {
@@ -64,6 +67,7 @@ json to_json(const store::ClientStats& stats) {
             {"name", stats.identity.name}}},
           {"is_shared_pool", stats.is_shared_pool},
           {"settings", to_json(stats.settings)},
+          {"effective_weight", stats.effective_weight},
           {"counters", to_json(stats.counters)},
           {"pages", by_kind(stats.pages)},
           {"charged_bytes", by_kind(stats.charged_bytes)},

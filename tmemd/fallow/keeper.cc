@@ -66,10 +66,14 @@ Result<void> Keeper::make_room(uint64_t bytes, uint64_t hold_ms) {
   wake();
   TMEM_TRY(const FreeMemory free, free_now());
   const uint64_t freeable_bytes = pool_.store.stats().freeable_bytes;
-  if (free.bytes + freeable_bytes < bytes)
+  const uint64_t from_guests_bytes = guests_bytes();
+  if (free.bytes + freeable_bytes + from_guests_bytes < bytes) {
+    const std::string guests =
+        from_guests_bytes == 0 ? "" : ", the guests " + mib_text(from_guests_bytes);
     return fail(Errc::kNoSpace, mib_text(bytes) + " cannot be had: " + mib_text(free.bytes) +
-                                    " are free and the pool can give back " +
-                                    mib_text(freeable_bytes) + "; shrink or stop a guest");
+                                    " are free and the pool can give back " + mib_text(freeable_bytes) +
+                                    guests + "; shrink or stop a guest");
+  }
   const uint64_t now_ms = pool_.clock.now_ms();
   const std::lock_guard lock(mutex_);
   wish_ = Wish{bytes, now_ms + kMakingMsMax + hold_ms, false};
@@ -181,9 +185,9 @@ void Keeper::follow_wish(uint64_t free_bytes, uint64_t now_ms) {
     wish_->met = true;
     wish_->until_ms = now_ms + wish_hold_ms_;
   }
-  state_.wish->state = wish_->met ? WishState::kReady
-                       : stuck_   ? WishState::kImpossible
-                                  : WishState::kMaking;
+  state_.wish->state = wish_->met                      ? WishState::kReady
+                       : stuck_ && guests_bytes() == 0 ? WishState::kImpossible
+                                                       : WishState::kMaking;
   if (wish_->met) state_.wish->hold_ms = wish_->until_ms - now_ms;
 }
 
@@ -198,7 +202,7 @@ void Keeper::note_stuck(bool stuck) {
              " would leave the room that is wanted; the rest is persistent pages, which only their "
              "guests can take back";
     stuck_ = stuck;
-    if (stuck && state_.wish && state_.wish->state == WishState::kMaking)
+    if (stuck && guests_bytes() == 0 && state_.wish && state_.wish->state == WishState::kMaking)
       state_.wish->state = WishState::kImpossible;
   }
   if (!line.empty() && options_.log) options_.log(line);

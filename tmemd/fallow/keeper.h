@@ -40,6 +40,8 @@ struct KeeperOptions {
   HeadRoom head_room;
   std::vector<std::string> guest_directories;  // of xl configurations
   std::vector<Watched> watched;                // Xen's word that memory runs low, for one
+  // What the guests will be asked for, where the policy sets their memory; may be empty.
+  std::function<uint64_t()> guests_bytes;
   std::function<void(const std::string&)> log;
   // Once, on the keeper's thread, when somebody else destroyed the pool domain.
   std::function<void()> on_lost;
@@ -77,7 +79,8 @@ class Keeper {
   Keeper& operator=(const Keeper&) = delete;
 
   // Begins to give memory back until `bytes` are free and unclaimed, and takes none of them for
-  // `hold_ms` after that. Replaces an earlier wish. Errors: kNoSpace when there is not so much.
+  // `hold_ms` after that. Replaces an earlier wish. Errors: kNoSpace when there is not so much,
+  // with what the guests can give.
   Result<void> make_room(uint64_t bytes, uint64_t hold_ms);
   void cancel_room();
   KeeperState state() const;
@@ -96,6 +99,7 @@ class Keeper {
   void end_old_wish(uint64_t now_ms);
   void follow_wish(uint64_t free_bytes, uint64_t now_ms);
   void note_stuck(bool stuck);
+  uint64_t guests_bytes() const { return options_.guests_bytes ? options_.guests_bytes() : 0; }
   void wake();
   void wait(int timeout_ms);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Creation, settings, eviction on demand and statistics of the store.
+#include <algorithm>
 #include <bit>
 #include <thread>
 
@@ -18,8 +19,10 @@ ClientCounters sum_counters(const Client& client) {
     for (size_t i = 0; i < sums.size(); ++i)
       sums[i] += line.value[i].load(std::memory_order_relaxed);
   auto counters = std::bit_cast<ClientCounters>(sums);
+  counters.puts_ok += counters.persistent_puts;
+  counters.hits += counters.persistent_hits;
   counters.puts += counters.puts_ok + counters.puts_no_space + counters.puts_frozen;
-  counters.gets += counters.hits;
+  counters.gets += counters.hits + counters.ephemeral_misses;
   return counters;
 }
 
@@ -57,6 +60,11 @@ Result<void> Store::configure(Client& client, const ClientSettings& settings) {
   auto result = impl_->registry.configure(client, settings, impl_->guarantee_room());
   impl_->forget_best_effort();
   return result;
+}
+
+void Store::tax(Client& client, uint32_t weight) {
+  const std::lock_guard lock(client.mutex);
+  client.weight = std::min(weight, client.settings.weight);
 }
 
 ClientSettings Store::settings(const Client& client) const {
@@ -202,6 +210,7 @@ ClientStats Store::client_stats(const Client& client) const {
   s.identity = client.identity;
   s.is_shared_pool = client.is_shared_pool;
   s.settings = settings(client);
+  s.effective_weight = client.weight;
   s.counters = sum_counters(client);
   for (const Kind kind : kAllKinds) {
     const auto k = static_cast<size_t>(kind);

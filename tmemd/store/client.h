@@ -83,7 +83,8 @@ struct alignas(64) CounterLine {
 };
 
 // Positions in a CounterLine: the order of ClientCounters' members. A put or get counts its outcome
-// only: kPuts and kGets are those without another place here (no such pool; a miss).
+// only, once: kPuts and kGets are those without another place here (no such pool; a miss of a
+// persistent one), kPutsOk and kHits are of ephemeral pools.
 enum class Counter : size_t {
   kPuts,
   kPutsOk,
@@ -97,6 +98,9 @@ enum class Counter : size_t {
   kFlushes,
   kFlushesFound,
   kEvictedPages,
+  kPersistentPuts,
+  kPersistentHits,
+  kEphemeralMisses,
   kCount,
 };
 static_assert(sizeof(ClientCounters) == static_cast<size_t>(Counter::kCount) * sizeof(uint64_t));
@@ -128,8 +132,8 @@ class Client : public std::enable_shared_from_this<Client> {
   std::set<std::shared_ptr<Client>> homes;            // shared pools it ever joined: kept alive
   std::map<const Owner*, EvictionRank> scope_cursor;  // up to where scope segments were evicted
   bool removed = false;
-  uint32_t members = 0;  // of a shared pool; under the registry's mutex
-  std::atomic<uint32_t> weight{0};
+  uint32_t members = 0;             // of a shared pool; under the registry's mutex
+  std::atomic<uint32_t> weight{0};  // that eviction goes by: the settings', or less
   std::atomic<uint64_t> cap_pages{kNoCap};
   std::atomic<uint64_t> guarantee_bytes{0};
   std::atomic<bool> frozen{false};

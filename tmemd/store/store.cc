@@ -205,7 +205,8 @@ Status Impl::put(Worker& worker, Client& client, const Key& key, PageBytes page,
     for (unsigned tries = 0; tries < kRoomTriesMax; ++tries) {
       const Attempt attempt = try_put(impl, put, *target);
       if (attempt == Attempt::kDone) {
-        impl.count(put.worker, client, Counter::kPutsOk);
+        const bool persistent = target->state.kind == Kind::kPersistent;
+        impl.count(put.worker, client, persistent ? Counter::kPersistentPuts : Counter::kPutsOk);
         return Status::kOk;
       }
       if (attempt == Attempt::kNoPool) {
@@ -239,8 +240,9 @@ Status Store::get(Worker& worker, Client& client, const Key& key, PageBuffer out
   if (!Impl::is_current(*target)) return Status::kNoSuchPool;
   ObjectNode* object = shard.find_object(object_key);
   const Handle page = object != nullptr ? shard.find_page(*object, key.index) : 0;
+  const bool persistent = target->state.kind == Kind::kPersistent;
   if (page == 0) {
-    impl.count(worker.state(), client, Counter::kGets);
+    impl.count(worker.state(), client, persistent ? Counter::kGets : Counter::kEphemeralMisses);
     return Status::kMiss;
   }
   const PageRecord& record = impl.tables.page(page);
@@ -248,11 +250,10 @@ Status Store::get(Worker& worker, Client& client, const Key& key, PageBuffer out
     fill_page(out, uint64_t{record.fill_high} << 32 | record.fill_low);
   else
     impl.contents.read(worker.state(), page, out, target->shared);
-  impl.count(worker.state(), client, Counter::kHits);
-  const bool exclusive = target->state.kind == Kind::kEphemeral
-                             ? !TMEM_MUTATED(kNonExclusiveGet) &&
-                                   (!target->shared || TMEM_MUTATED(kSharedGetExclusive))
-                             : TMEM_MUTATED(kPersistentGetExclusive);
+  impl.count(worker.state(), client, persistent ? Counter::kPersistentHits : Counter::kHits);
+  const bool exclusive = persistent ? TMEM_MUTATED(kPersistentGetExclusive)
+                                    : !TMEM_MUTATED(kNonExclusiveGet) &&
+                                          (!target->shared || TMEM_MUTATED(kSharedGetExclusive));
   if (exclusive) {
     shard.remove_page(*object, key.index, page);
     shard.forget_if_empty(*object);

@@ -80,6 +80,8 @@ class Store {
   void remove_client(Client& client);
   // Replaces the settings. Errors as for add_client; the old settings then stay.
   Result<void> configure(Client& client, const ClientSettings& settings);
+  // Lets eviction go by a smaller weight than the settings', until the next call or configure().
+  void tax(Client& client, uint32_t weight);
   ClientSettings settings(const Client& client) const;
   uint32_t number(const Client& client) const;
   // The live client, or shared pool, with this number; null if there is none.

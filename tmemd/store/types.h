@@ -117,6 +117,9 @@ struct ClientCounters {
   uint64_t flushes = 0;  // page and object
   uint64_t flushes_found = 0;
   uint64_t evicted_pages = 0;
+  uint64_t persistent_puts = 0;  // of puts_ok; the rest was ephemeral
+  uint64_t persistent_hits = 0;  // of hits; the rest was ephemeral
+  uint64_t ephemeral_misses = 0;
 };
 
 struct PoolStats {
@@ -130,11 +133,12 @@ struct ClientStats {
   ClientIdentity identity;
   bool is_shared_pool = false;
   ClientSettings settings;
+  uint32_t effective_weight = 0;  // that eviction goes by: see Store::tax()
   ClientCounters counters;
   std::array<uint64_t, kKinds> pages{};          // apparent: what the client put
   std::array<uint64_t, kKinds> charged_bytes{};  // stored size, records, holes and credits
   uint32_t credits = 0;                          // raw pages kept for its persistent puts
-  uint64_t entitled_bytes = 0;                   // its share of the ephemeral memory by weight
+  uint64_t entitled_bytes = 0;  // its share of the ephemeral memory by effective weight
   std::vector<PoolStats> pools;
 };
 

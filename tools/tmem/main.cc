@@ -55,6 +55,8 @@ int parse_and_run(int argc, const char* const* argv) {
   add_lifecycle(app, globals, chosen);
   add_evacuate(app, globals, chosen);
   add_room(app, globals, chosen);
+  add_policy(app, globals, chosen);
+  add_why(app, globals, chosen);
   add_top(app, globals, chosen);
   add_help(app, chosen);
   try {

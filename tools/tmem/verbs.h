@@ -23,7 +23,9 @@ void add_settings(CLI::App& app, const Globals& globals,
 void add_lifecycle(CLI::App& app, const Globals& globals,
                    Chosen& chosen);  // flush destroy set-memory shutdown
 void add_evacuate(CLI::App& app, const Globals& globals, Chosen& chosen);
-void add_room(CLI::App& app, const Globals& globals, Chosen& chosen);  // make-room
+void add_room(CLI::App& app, const Globals& globals, Chosen& chosen);    // make-room
+void add_policy(CLI::App& app, const Globals& globals, Chosen& chosen);  // policy show, set
+void add_why(CLI::App& app, const Globals& globals, Chosen& chosen);
 void add_top(CLI::App& app, const Globals& globals, Chosen& chosen);
 
 // [client] and -a of a verb.

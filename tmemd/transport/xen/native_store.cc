@@ -49,21 +49,9 @@ class NativeStore final : public XenStore {
     return {};
   }
 
-  Result<void> write_all(const Nodes& nodes) override {
-    for (int i = 0; i < kTransactionTries; ++i) {
-      const xs_transaction_t transaction = xs_transaction_start(handle_.get());
-      if (transaction == XBT_NULL) break;
-      bool good = true;
-      for (const auto& [path, value] : nodes) good = good && write_in(transaction, path, value);
-      const int error = errno;
-      if (xs_transaction_end(handle_.get(), transaction, !good)) {
-        if (good) return {};
-        errno = error;
-        break;
-      }
-      if (errno != EAGAIN) break;
-    }
-    return fail_os("cannot write " + nodes.front().first + " and others to xenstore");
+  Result<void> write_all(const Nodes& nodes) override { return write_together({}, nodes); }
+  Result<void> write_while(const std::string& guard, const Nodes& nodes) override {
+    return write_together(guard, nodes);
   }
 
   Result<void> make(const std::string& path, const NodeAccess& access) override {
@@ -102,6 +90,32 @@ class NativeStore final : public XenStore {
   }
 
  private:
+  // `guard` empty: whatever there is.
+  Result<void> write_together(const std::string& guard, const Nodes& nodes) {
+    for (int i = 0; i < kTransactionTries; ++i) {
+      const xs_transaction_t transaction = xs_transaction_start(handle_.get());
+      if (transaction == XBT_NULL) break;
+      if (!guard.empty() && !exists_in(transaction, guard)) {
+        (void)xs_transaction_end(handle_.get(), transaction, true);
+        return fail(Errc::kNotFound, "there is no " + guard + " in xenstore");
+      }
+      bool good = true;
+      for (const auto& [path, value] : nodes) good = good && write_in(transaction, path, value);
+      const int error = errno;
+      if (xs_transaction_end(handle_.get(), transaction, !good)) {
+        if (good) return {};
+        errno = error;
+        break;
+      }
+      if (errno != EAGAIN) break;
+    }
+    return fail_os("cannot write " + nodes.front().first + " and others to xenstore");
+  }
+  bool exists_in(xs_transaction_t transaction, const std::string& path) {
+    unsigned bytes = 0;
+    const Malloced<void> value(xs_read(handle_.get(), transaction, path.c_str(), &bytes));
+    return value != nullptr;
+  }
   bool write_in(xs_transaction_t transaction, const std::string& path, const std::string& value) {
     return xs_write(handle_.get(), transaction, path.c_str(), value.data(),
                     static_cast<unsigned>(value.size()));

@@ -43,6 +43,9 @@ class XenStore {
   // All nodes or none. Parents that do not exist are made.
   using Nodes = std::vector<std::pair<std::string, std::string>>;
   virtual Result<void> write_all(const Nodes& nodes) = 0;
+  // The same, if the node `guard` is there: else kNotFound, and nothing is written. A domain's
+  // nodes go with it; a plain write would make them anew.
+  virtual Result<void> write_while(const std::string& guard, const Nodes& nodes) = 0;
   // The node, made when it is not there, and what will be made below it.
   virtual Result<void> make(const std::string& path, const NodeAccess& access) = 0;
   virtual void remove(const std::string& path) = 0;  // with all below it
@@ -100,6 +103,9 @@ struct Domain {
   DomId id{};
   Uuid handle{};
   bool dying = false;
+  bool runs = true;               // not paused (as while it is built), shut down or dying
+  uint64_t memory_bytes = 0;      // that it has
+  uint64_t memory_bytes_max = 0;  // that Xen lets it have
 };
 
 class Domains {

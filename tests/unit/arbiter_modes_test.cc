@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The arbiter's modes, who may set a balloon when, and what it takes from the host.
+#include "tests/unit/arbiter_world.h"
+
+namespace tmem::arbiter {
+namespace {
+
+Settings in_mode(Mode mode) {
+  Settings settings;
+  settings.mode = mode;
+  return settings;
+}
+
+Change to_mode(Mode mode) {
+  Change change;
+  change.mode = mode;
+  return change;
+}
+
+}  // namespace
+
+TEST_CASE("off computes nothing, advise writes nothing, host writes") {
+  ArbiterWorld w(in_mode(Mode::kOff));
+  w.add_guest(1, 900, 800);
+  w.steps(20);
+  CHECK(w.describe()["ticks"] == 0);
+  CHECK(w.host.watches() == 0);
+  REQUIRE(w.arbiter->change(to_mode(Mode::kAdvise)));
+  w.steps(20);
+  CHECK(w.faults.writes == 0);
+  CHECK(w.target_mib(1) == 800);
+  CHECK(w.why(1)["planned_bytes"].get<uint64_t>() < 800 * kMiB);
+  REQUIRE(w.arbiter->change(to_mode(Mode::kHost)));
+  w.steps(20);
+  CHECK(w.target_mib(1) < 800);
+  const uint64_t left_mib = w.target_mib(1);
+  REQUIRE(w.arbiter->change(to_mode(Mode::kOff)));
+  w.steps(20);
+  CHECK(w.target_mib(1) == left_mib);
+}
+
+TEST_CASE("where squeezed or qmemman runs, host is advise, and said") {
+  ArbiterWorld w;
+  w.rival = "squeezed";
+  w.add_guest(1, 900, 800);
+  w.steps(20);
+  CHECK(w.faults.writes == 0);
+  CHECK(w.describe()["mode"] == "host");
+  CHECK(w.describe()["effective_mode"] == "advise");
+  CHECK(w.describe()["rival"] == "squeezed");
+  CHECK(w.logged("squeezed sets the guests' memory here"));
+  w.rival.clear();
+  w.steps(30);
+  CHECK(w.describe()["effective_mode"] == "host");
+  CHECK(w.target_mib(1) < 800);
+  w.rival = "qmemman";
+  w.steps(11);
+  const uint64_t writes = w.faults.writes;
+  w.steps(20);
+  CHECK(w.faults.writes == writes);
+}
+
+TEST_CASE("room that is wanted, and claims, come out of the guests") {
+  ArbiterWorld w(ArbiterWorld::in_host_mode(), 1024);
+  w.add_guest(1, 900, 480).used_mib = 480;
+  w.add_guest(2, 900, 480).used_mib = 480;
+  w.steps(10);
+  const uint64_t before = w.held_by_guests();
+  CHECK(before + 64 * kMiB <= w.host_bytes);
+  w.head_room_bytes = 400 * kMiB;
+  w.steps(10);
+  CHECK(w.held_by_guests() + 400 * kMiB <= w.host_bytes + 2 * kMiB);
+  w.head_room_bytes = 64 * kMiB;
+  w.claims_bytes = 300 * kMiB;
+  w.steps(20);
+  CHECK(w.held_by_guests() + 364 * kMiB <= w.host_bytes + 2 * kMiB);
+  w.claims_bytes = 0;
+  w.steps(20);
+  CHECK(w.held_by_guests() >= before - 40 * kMiB);
+}
+
+TEST_CASE("what the guests can give back is told, while they can be asked") {
+  ArbiterWorld w;
+  w.add_guest(1, 800, 500).used_mib = 500;
+  w.add_guest(2, 800, 500).balloon_mib_per_s = 0;
+  w.rules["guest3"].mode = GuestMode::kOff;
+  w.add_guest(3, 800, 500);
+  w.step();
+  CHECK(w.surplus_bytes == 2 * 300 * kMiB);
+  w.steps(40);  // the second turns out to be stuck
+  CHECK(w.why(2)["uncooperative"] == true);
+  CHECK(w.surplus_bytes == (w.actual_mib(1) - 200) * kMiB);
+  REQUIRE(w.arbiter->change(to_mode(Mode::kAdvise)));
+  w.step();
+  CHECK(w.surplus_bytes == 0);
+}
+
+TEST_CASE("persistent pages of the pool are not the guests' to have; ephemeral ones are") {
+  ArbiterWorld w(ArbiterWorld::in_host_mode(), 1024);
+  w.pool_held_bytes = 500 * kMiB;
+  w.add_guest(1, 900, 300).used_mib = 900;
+  w.steps(20);
+  CHECK(w.target_mib(1) <= 1024 - 64 - 500);
+  w.pool_freeable_bytes = 200 * kMiB;
+  w.steps(5);
+  CHECK(w.target_mib(1) > 1024 - 64 - 500);
+  CHECK(w.target_mib(1) <= 1024 - 64 - 300);
+}
+
+TEST_CASE("hand-over: the agent gets bounds and dom0 leaves its target alone") {
+  ArbiterWorld w;
+  w.rules["guest1"].mode = GuestMode::kGuest;
+  w.add_guest(1, 900, 800).used_mib = 300;
+  w.steps(30);
+  CHECK(w.host.read(ArbiterWorld::path(1, "tmem/mode")) == "guest");
+  CHECK(w.number_at(1, "tmem/min_kib") == 225 * 1024);
+  CHECK(w.number_at(1, "tmem/max_kib") == 900 * 1024);
+  const auto access = w.host.access(ArbiterWorld::path(1, "tmem"));
+  REQUIRE(access);
+  CHECK(access->owner == DomId{0});
+  CHECK(access->reader == DomId{1});
+  CHECK(w.target_mib(1) == 800);
+  CHECK(w.actual_mib(1) == 360);  // as its agent wants
+  CHECK(w.why(1)["writer"] == "guest");
+  CHECK(w.why(1)["acknowledged"] == true);
+  w.guests.at(1).used_mib = 600;
+  w.steps(5);
+  CHECK(w.actual_mib(1) == 720);
+}
+
+TEST_CASE("hand-back: dom0 writes no target before the agent has let go") {
+  ArbiterWorld w;
+  w.rules["guest1"].mode = GuestMode::kGuest;
+  w.add_guest(1, 900, 800).used_mib = 300;
+  w.steps(10);
+  Change change;
+  change.guest = "guest1";
+  change.rule.mode = GuestMode::kHost;
+  REQUIRE(w.arbiter->change(change));
+  SECTION("it says so") {
+    w.step();
+    CHECK(w.host.read(ArbiterWorld::path(1, "tmem/mode")) == "host");
+    CHECK(w.why(1)["writer"] == "returning");
+    CHECK(w.target_mib(1) == 800);
+    w.step();
+    CHECK(w.why(1)["writer"] == "host");
+    w.steps(3);
+    CHECK(w.target_mib(1) != 800);
+  }
+  SECTION("it does not, while it still reports") {
+    w.guests.at(1).obeys_mode = false;
+    w.guests.at(1).has_agent = false;
+    for (int i = 0; i < 60; ++i) {
+      w.guests.at(1).balloons_itself = true;
+      w.report(1);
+      w.step();
+    }
+    CHECK(w.why(1)["writer"] == "returning");
+    CHECK(w.target_mib(1) == 800);
+  }
+  SECTION("it died meanwhile") {
+    w.guests.at(1).has_agent = false;
+    w.steps(29);
+    CHECK(w.why(1)["writer"] == "returning");
+    w.steps(5);
+    CHECK(w.why(1)["writer"] == "host");
+  }
+  SECTION("tmemd is started anew meanwhile") {
+    w.step();
+    w.guests.at(1).has_agent = false;
+    w.begin(ArbiterWorld::in_host_mode());
+    w.rules["guest1"].mode = GuestMode::kHost;
+    w.steps(20);
+    CHECK(w.why(1)["writer"] == "returning");
+    CHECK(w.target_mib(1) == 800);
+  }
+}
+
+TEST_CASE("whoever has its own balloon gives it back when the mode changes or a rival comes") {
+  ArbiterWorld w;
+  w.rules["guest1"].mode = GuestMode::kGuest;
+  w.add_guest(1, 900, 800).used_mib = 300;
+  w.steps(5);
+  REQUIRE(w.host.read(ArbiterWorld::path(1, "tmem/mode")) == "guest");
+  const Mode mode = GENERATE(Mode::kOff, Mode::kAdvise, Mode::kHost);
+  if (mode == Mode::kHost)
+    w.rival = "squeezed";
+  else
+    REQUIRE(w.arbiter->change(to_mode(mode)));
+  w.steps(12);
+  CHECK(w.host.read(ArbiterWorld::path(1, "tmem/mode")) == "host");
+  const uint64_t writes = w.faults.writes;
+  w.steps(40);
+  CHECK(w.faults.writes == writes);
+}
+
+TEST_CASE("bounds of guests with their own balloons and targets of others fit into the host") {
+  ArbiterWorld w(ArbiterWorld::in_host_mode(), 1600);
+  w.rules["guest1"].mode = w.rules["guest2"].mode = GuestMode::kGuest;
+  w.add_guest(1, 1500, 400);
+  w.add_guest(2, 1500, 400);
+  w.add_guest(3, 1500, 400);
+  for (int i = 0; i < 120; ++i) {
+    w.guests.at(1).used_mib = i % 40 < 20 ? 100 : 1400;
+    w.guests.at(2).used_mib = i % 50 < 20 ? 1400 : 100;
+    w.guests.at(3).used_mib = i % 60 < 20 ? 700 : 100;
+    w.step();
+    CAPTURE(i);
+    CHECK(w.held_by_guests() + w.head_room_bytes <= w.host_bytes + 3 * 17 * kMiB);
+  }
+}
+
+TEST_CASE("a guest is left alone whose mode is off") {
+  ArbiterWorld w;
+  w.rules["guest1"].mode = GuestMode::kOff;
+  w.add_guest(1, 900, 800);
+  w.steps(30);
+  CHECK(w.target_mib(1) == 800);
+  CHECK(w.why(1)["mode"] == "off");
+}
+
+TEST_CASE("settings of a guest can be changed while it runs, and forgotten") {
+  ArbiterWorld w;
+  w.add_guest(1, 900, 800);
+  w.step();
+  Change change;
+  change.guest = "guest1";
+  change.rule.min_bytes = 700 * kMiB;
+  change.rule.weight = 7;
+  REQUIRE(w.arbiter->change(change));
+  w.steps(60);
+  CHECK(w.target_mib(1) == 700);
+  CHECK(w.why(1)["settings"]["weight"] == 7);
+  CHECK(w.describe()["guests"][0]["changed"] == true);
+
+  Change contradiction;
+  contradiction.guest = "1";
+  contradiction.rule.max_bytes = 600 * kMiB;
+  const auto refused = w.arbiter->change(contradiction);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::kMalformed);
+
+  Change forget;
+  forget.guest = "1";
+  forget.reset = true;
+  REQUIRE(w.arbiter->change(forget));
+  w.steps(60);
+  CHECK(w.target_mib(1) < 700);
+  CHECK(w.describe()["guests"][0]["changed"] == false);
+
+  forget.guest = "nobody";
+  CHECK(w.arbiter->change(forget).error().code == Errc::kNotFound);
+}
+
+TEST_CASE("strategy and knob can be changed while it runs") {
+  ArbiterWorld w;
+  w.add_guest(1, 900, 800);
+  w.step();
+  Change change;
+  change.strategy = "no such strategy";
+  CHECK(w.arbiter->change(change).error().code == Errc::kNotFound);
+  CHECK(w.describe()["strategy"] == "selfballoon+psi");
+  change.strategy = "static";
+  REQUIRE(w.arbiter->change(change));
+  w.step();
+  CHECK(w.describe()["strategy"] == "static");
+  Change knob;
+  knob.strategy = "selfballoon+psi";
+  knob.knob = 0.01;
+  REQUIRE(w.arbiter->change(knob));
+  CHECK(w.describe()["knob"] == 0.01);
+}
+
+TEST_CASE("when Xen does not answer all targets are held, and that is said once") {
+  ArbiterWorld w;
+  w.add_guest(1, 900, 800);
+  bool broken = false;
+  World world{.xenstore = std::make_unique<FaultyStore>(w.host, w.faults),
+              .domains = std::make_unique<transport::xen::FakeDomains>(w.host),
+              .store = *w.store.store,
+              .host = [&]() -> Result<HostShare> {
+                if (broken) return fail(Errc::kOs, "Xen is silent");
+                return w.share();
+              },
+              .on_surplus = {},
+              .rival = {},
+              .rule_for = [](const store::ClientIdentity&) { return GuestRule{}; },
+              .pool_weight_for = [](const store::ClientIdentity&) { return 100u; },
+              .log = [&](const std::string& line) { w.log.push_back(line); }};
+  Settings settings = ArbiterWorld::in_host_mode();
+  settings.log_path.clear();
+  w.arbiter = *Arbiter::create(settings, std::move(world));
+  w.steps(5);
+  broken = true;
+  const uint64_t before_mib = w.target_mib(1);
+  w.steps(10);
+  CHECK(w.target_mib(1) == before_mib);
+  CHECK(w.describe()["holding"] == true);
+  CHECK(std::ranges::count_if(w.log, [](const std::string& line) {
+          return line.find("Xen is silent") != std::string::npos;
+        }) == 1);
+  broken = false;
+  w.steps(10);
+  CHECK(w.target_mib(1) < before_mib);
+}
+
+}  // namespace tmem::arbiter

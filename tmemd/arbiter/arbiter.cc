@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tmemd/arbiter/arbiter.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "policy/decision_log.h"
+#include "tmem/text.hpp"
+#include "tmemd/arbiter/ceilings.h"
+#include "tmemd/arbiter/guest_rules.h"
+#include "tmemd/arbiter/pool_use.h"
+
+namespace tmem::arbiter {
+namespace {
+
+using policy::GuestId;
+
+constexpr uint64_t kAskForRivalsMs = 10'000;
+
+GuestId policy_id(DomId id) {
+  return GuestId{static_cast<uint32_t>(id)};
+}
+
+}  // namespace
+
+Arbiter::Arbiter(Settings settings, World world, policy::Loop loop)
+    : settings_(std::move(settings)),
+      world_(std::move(world)),
+      loop_(std::move(loop)),
+      census_(*world_.xenstore, *world_.domains),
+      watches_(*world_.xenstore) {}
+
+Result<std::unique_ptr<Arbiter>> Arbiter::create(Settings settings, World world) {
+  TMEM_TRY(policy::Loop loop, policy::Loop::create(settings.strategy, settings.knob));
+  std::unique_ptr<Arbiter> arbiter(
+      new Arbiter(std::move(settings), std::move(world), std::move(loop)));
+  const Settings& own = arbiter->settings_;
+  if (!own.log_path.empty()) {
+    TMEM_TRY(arbiter->log_,
+             DecisionFile::start(own.log_path, own.log_bytes_max, arbiter->world_.log));
+  }
+  return arbiter;
+}
+
+bool Arbiter::handle_events(uint64_t now_ms) {
+  bool urgent = false;
+  for (const DomId id : watches_.written(now_ms)) {
+    const auto text = world_.xenstore->read(report_path(id));
+    const auto sample = text ? policy::parse_report(*text) : fail(Errc::kNotFound, "");
+    if (!sample || mode_ == Mode::kOff || !loop_.wants_urgent()) continue;
+    const auto& known = loop_.last().guests;
+    const auto guest = std::ranges::find(
+        known, policy_id(id), [](const policy::GuestRecord& g) { return g.input.facts.id; });
+    const bool first = guest == known.end() || !guest->estimate.sample;
+    if (!first && sample->urgent > guest->estimate.sample->urgent) urgent = true;
+  }
+  return urgent;
+}
+
+void Arbiter::settle_mode(uint64_t now_ms) {
+  const Mode before = mode_;
+  const std::string rival_before = rival_;
+  if (rival_asked_ms_ == 0 || now_ms - rival_asked_ms_ >= kAskForRivalsMs) {
+    rival_asked_ms_ = std::max<uint64_t>(now_ms, 1);
+    rival_ = world_.rival ? world_.rival() : "";
+  }
+  mode_ = settings_.mode == Mode::kHost && !rival_.empty() ? Mode::kAdvise : settings_.mode;
+  if (mode_ == before && (rival_ == rival_before || settings_.mode != Mode::kHost)) return;
+  std::string line = "the policy's mode is " + std::string(word_of(kModeWords, mode_));
+  if (mode_ != settings_.mode)
+    line += ", not host as configured: " + rival_ + " sets the guests' memory here; stop it first";
+  world_.log(line);
+}
+
+void Arbiter::turn(uint64_t now_ms) {
+  settle_mode(now_ms);
+  if (mode_ != Mode::kHost && world_.on_surplus) world_.on_surplus(0);
+  if (mode_ == Mode::kOff) {
+    watches_.follow({}, now_ms);
+    return hand_all_back(now_ms);
+  }
+  auto looked = take_census(now_ms);
+  const auto host = looked ? host_view(now_ms) : tl::make_unexpected(looked.error());
+  if (!host) {
+    if (!std::exchange(blind_, true))
+      world_.log("the policy holds all targets: " + host.error().message);
+    return;
+  }
+  blind_ = false;
+  if (log_ != nullptr && log_->needs_start()) begin_loop_anew();
+  const policy::TickRecord& tick = loop_.tick(*host, inputs());
+  ++turns_;
+  if (log_ != nullptr && !tick.guests.empty()) log_->append(policy::tick_lines(tick));
+  act(tick);
+  if (mode_ == Mode::kHost && world_.on_surplus) world_.on_surplus(surplus_bytes());
+}
+
+void Arbiter::begin_loop_anew() {
+  // Only names that create() knew get here.
+  auto loop = policy::Loop::create(settings_.strategy, settings_.knob);
+  if (loop) loop_ = *std::move(loop);
+  if (log_ != nullptr) log_->start_anew(policy::start_line(loop_));
+}
+
+Result<void> Arbiter::take_census(uint64_t now_ms) {
+  TMEM_TRY(std::vector<GuestSight> sights, census_.take(now_ms));
+  adopt(std::move(sights), now_ms);
+  std::vector<DomId> ids;
+  for (const auto& [id, guest] : guests_) ids.push_back(id);
+  watches_.follow(ids, now_ms);
+  return {};
+}
+
+void Arbiter::adopt(std::vector<GuestSight> sights, uint64_t now_ms) {
+  std::map<DomId, Guest> guests;
+  for (GuestSight& sight : sights) {
+    const store::ClientIdentity identity{sight.uuid, sight.id, sight.name};
+    const auto old = guests_.find(sight.id);
+    const bool known = old != guests_.end() && old->second.sight.uuid == sight.uuid;
+    // A tick without it: what was known of the number's old owner is forgotten everywhere.
+    if (old != guests_.end() && !known) continue;
+    Guest guest = known ? std::move(old->second)
+                        : Guest{.sight = {},
+                                .rule = {},
+                                .settings = {},
+                                .handover = Handover(sight.mode, now_ms),
+                                .progress = {},
+                                .reason = {}};
+    guest.rule = world_.rule_for(identity);
+    if (const auto change = changed_.find(sight.uuid); change != changed_.end())
+      guest.rule.overlay(change->second);
+    guest.settings =
+        effective_settings(guest.rule, sight.ceiling_bytes, world_.pool_weight_for(identity));
+    guest.sight = std::move(sight);
+    guests.emplace(guest.sight.id, std::move(guest));
+  }
+  guests_ = std::move(guests);
+}
+
+policy::GuestInput Arbiter::input_of(const Guest& guest, const store::ClientStats* client) const {
+  policy::GuestInput input;
+  input.report = guest.sight.report;
+  policy::GuestFacts& facts = input.facts;
+  facts.id = policy_id(guest.sight.id);
+  facts.settings = guest.settings;
+  facts.actual_bytes = guest.sight.actual_bytes;
+  if (client != nullptr) {
+    facts.pool = pool_use_of(*client);
+    facts.settings.weight = guest.rule.weight.value_or(client->settings.weight);
+  }
+  // Who sets its own balloon has the target that it has reached.
+  const bool ours = guest.handover.owner() == Handover::Owner::kHost;
+  facts.target_bytes =
+      ours ? guest.sight.target_bytes.value_or(facts.actual_bytes) : facts.actual_bytes;
+  facts.target_bytes = std::min(facts.target_bytes, guest.sight.ceiling_bytes);
+  facts.can_balloon = guest.sight.has_balloon && !guest.progress.stuck() &&
+                      guest.rule.mode.value_or(GuestMode::kHost) != GuestMode::kOff;
+  return input;
+}
+
+std::vector<policy::GuestInput> Arbiter::inputs() const {
+  const std::vector<store::ClientStats> stats = world_.store.all_client_stats();
+  std::vector<policy::GuestInput> inputs;
+  for (const auto& [id, guest] : guests_) {
+    const auto client = std::ranges::find_if(stats, [&](const store::ClientStats& one) {
+      return !one.is_shared_pool && one.identity.uuid == guest.sight.uuid &&
+             one.identity.domid == id;
+    });
+    inputs.push_back(input_of(guest, client == stats.end() ? nullptr : &*client));
+  }
+  return inputs;
+}
+
+// What is neither a guest's, nor the pool's, nor free is none of ours: domain 0, Xen itself, and
+// domains that are left out.
+Result<policy::HostView> Arbiter::host_view(uint64_t now_ms) const {
+  TMEM_TRY(const HostShare share, world_.host());
+  policy::HostView host;
+  host.now_ms = now_ms;
+  host.claims_bytes = std::min(share.claims_bytes, share.free_bytes);
+  host.free_bytes = share.free_bytes - host.claims_bytes;
+  host.head_room_bytes = share.head_room_bytes;
+  host.pool_held_bytes = share.pool_held_bytes;
+  host.pool_freeable_bytes = std::min(share.pool_freeable_bytes, share.pool_held_bytes);
+  host.total_bytes = share.free_bytes + share.pool_held_bytes;
+  for (const auto& [id, guest] : guests_) host.total_bytes += guest.sight.actual_bytes;
+  return host;
+}
+
+Result<DomId> Arbiter::find(const std::string& name) const {
+  const auto number = parse_number(name, UINT16_MAX);
+  if (number && guests_.contains(DomId{static_cast<uint16_t>(*number)}))
+    return DomId{static_cast<uint16_t>(*number)};
+  const auto uuid = parse_uuid(name);
+  std::vector<DomId> found;
+  for (const auto& [id, guest] : guests_)
+    if (guest.sight.name == name || (uuid && guest.sight.uuid == *uuid)) found.push_back(id);
+  if (found.empty())
+    return fail(Errc::kNotFound,
+                "no guest '" + name + "' runs here, or the policy is off: see tmem policy show");
+  if (found.size() > 1)
+    return fail(Errc::kConflict, "several guests are '" + name + "': use the number");
+  return found.front();
+}
+
+Result<void> Arbiter::change(const Change& change) {
+  if (change.strategy || change.knob) {
+    const std::string strategy = change.strategy.value_or(settings_.strategy);
+    TMEM_TRY(policy::Loop loop, policy::Loop::create(strategy, change.knob));
+    settings_.strategy = strategy;
+    settings_.knob = change.knob;
+    loop_ = std::move(loop);
+    if (log_ != nullptr) log_->start_anew(policy::start_line(loop_));
+  }
+  if (change.mode) settings_.mode = *change.mode;
+  if (change.guest.empty()) return {};
+  TMEM_TRY(const DomId id, find(change.guest));
+  const Guest& guest = guests_.at(id);
+  GuestRule rule = change.reset ? GuestRule{} : changed_[guest.sight.uuid];
+  rule.overlay(change.rule);
+  GuestRule whole = world_.rule_for({guest.sight.uuid, id, guest.sight.name});
+  whole.overlay(rule);
+  if (whole.min_bytes && whole.max_bytes && *whole.min_bytes > *whole.max_bytes)
+    return fail(Errc::kMalformed, "the minimum would be above the maximum, " +
+                                      format_size(*whole.max_bytes) + ": change both");
+  changed_[guest.sight.uuid] = rule;
+  return {};
+}
+
+std::string Arbiter::title(const Guest& guest) const {
+  return "guest " + std::to_string(static_cast<unsigned>(guest.sight.id)) + " (" +
+         guest.sight.name + ")";
+}
+
+}  // namespace tmem::arbiter
