@@ -30,9 +30,6 @@ constexpr double kProbeFullSome = 0.001;
 // Over which pressure is averaged for probing.
 constexpr double kCalmTimeMs = 6'000;
 constexpr double kProvenHalfLifeMs = 60'000;
-// A balloon that is off its target and has not moved for so long is stuck.
-constexpr uint64_t kStuckMs = 5'000;
-constexpr uint64_t kStuckBytes = 4 * kMiB;
 
 double page_bytes(double pages) {
   return pages * static_cast<double>(kPageBytes);
@@ -101,10 +98,10 @@ double GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint
 // it needs (others left it), that it is calm proves nothing.
 void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
   if (!estimate.sample) return;
-  const uint64_t before = bytes_;
   const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;
   const auto bytes = static_cast<double>(bytes_);
   const double calm = 1 - some_average_ / some_ratio;
+  if (calm > 0) why_ = reason::kCalm;
   if (calm > 0 && estimate.facts.actual_bytes <= bytes_) {
     const double ratio = estimate.facts.pool.has_client ? kProbePoolRatio : kProbeRatio;
     bytes_ -= static_cast<uint64_t>(bytes * ratio * calm * elapsed_s *
@@ -113,29 +110,14 @@ void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elap
   if (estimate.sample_age_ms == 0) {
     const Sample& sample = *estimate.sample;
     const auto actual = static_cast<double>(estimate.facts.actual_bytes);
-    const double spare =
-        static_cast<double>(sample.free_bytes) - margin_bytes(sample, actual);
+    const double spare = static_cast<double>(sample.free_bytes) - margin_bytes(sample, actual);
     const double taken = std::max(spare, 0.0) * std::min(1.0, elapsed_s * kFreeTakenRatio);
     bytes_ = std::min(bytes_, static_cast<uint64_t>(actual - taken));
   }
-  if (bytes_ < before) why_ = reason::kCalm;
-}
-
-void GuestNeed::watch_balloon(const GuestFacts& facts, uint64_t elapsed_ms) {
-  const uint64_t off = std::max(facts.actual_bytes, facts.target_bytes) -
-                       std::min(facts.actual_bytes, facts.target_bytes);
-  if (off < kStuckBytes || facts.actual_bytes != actual_bytes_) still_ms_ = 0;
-  else still_ms_ += elapsed_ms;
-  actual_bytes_ = facts.actual_bytes;
-}
-
-bool GuestNeed::is_stuck() const {
-  return still_ms_ >= kStuckMs;
 }
 
 void GuestNeed::update(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
   const GuestFacts& facts = estimate.facts;
-  watch_balloon(facts, elapsed_ms);
   if (!known_) {
     known_ = true;
     bytes_ = std::max(facts.actual_bytes, facts.target_bytes);

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "libtmem/base/units.h"
+#include "policy/guard.h"
 #include "policy/shares.h"
 
 namespace tmem::policy {
@@ -18,12 +19,6 @@ constexpr double kCushionPoolPart = 0.3;
 
 uint64_t minus(uint64_t a, uint64_t b) {
   return a > b ? a - b : 0;
-}
-
-// What the guests may have together. Persistent pages stay where they are.
-uint64_t capacity_of(const HostView& host) {
-  return minus(host.total_bytes, host.head_room_bytes + host.claims_bytes +
-                                     minus(host.pool_held_bytes, host.pool_freeable_bytes));
 }
 
 Claim claim_of(const Estimate& estimate, uint64_t wanted_bytes) {
@@ -68,7 +63,7 @@ void add_cushions(std::span<const Estimate> estimates, uint64_t capacity, double
 Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estimates) {
   const uint64_t elapsed_ms = planned_ms_ == 0 ? 0 : host.now_ms - planned_ms_;
   planned_ms_ = host.now_ms;
-  const uint64_t capacity = capacity_of(host);
+  const uint64_t capacity = capacity_bytes(host);
   const std::vector<uint64_t> entitled = entitlements(estimates, capacity);
   std::map<GuestId, GuestNeed> kept;
   std::vector<Claim> claims;
@@ -85,13 +80,12 @@ Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estima
       wanted = std::min(wanted, std::max(entitled[i] + proven, estimate.facts.settings.min_bytes));
     }
     claims.push_back(claim_of(estimate, wanted));
-    if (need.is_stuck())
-      claims.back().least_bytes = claims.back().wanted_bytes = estimate.facts.actual_bytes;
   }
   needs_.swap(kept);
   std::vector<uint64_t> given = share(claims, capacity);
   add_cushions(estimates, capacity,
-               cushion_ratio(some_ratio_) * (host.pool_held_bytes > 0 ? kCushionPoolPart : 1), given);
+               cushion_ratio(some_ratio_) * (host.pool_held_bytes > 0 ? kCushionPoolPart : 1),
+               given);
   Plan plan;
   for (size_t i = 0; i < estimates.size(); ++i) {
     const GuestFacts& facts = estimates[i].facts;
