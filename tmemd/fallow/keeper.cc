@@ -71,8 +71,8 @@ Result<void> Keeper::make_room(uint64_t bytes, uint64_t hold_ms) {
     const std::string guests =
         from_guests_bytes == 0 ? "" : ", the guests " + mib_text(from_guests_bytes);
     return fail(Errc::kNoSpace, mib_text(bytes) + " cannot be had: " + mib_text(free.bytes) +
-                                    " are free and the pool can give back " + mib_text(freeable_bytes) +
-                                    guests + "; shrink or stop a guest");
+                                    " are free and the pool can give back " +
+                                    mib_text(freeable_bytes) + guests + "; shrink or stop a guest");
   }
   const uint64_t now_ms = pool_.clock.now_ms();
   const std::lock_guard lock(mutex_);
