@@ -93,8 +93,9 @@ void Run::close() {
     administer(op);
   }
   drain();
-  // What the subject's threads have in hands is not seen by drain().
-  for (int tries = 0; subject_->maintains() && !is_empty() && tries < 1000; ++tries)
+  // What the subject's threads have in hands is not seen by drain(); they come last where the
+  // machine is busy.
+  for (int tries = 0; subject_->maintains() && !is_empty() && tries < 6000; ++tries)
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   if (const auto violation = store_->check_invariants())
     fail("check_invariants at end: " + *violation);

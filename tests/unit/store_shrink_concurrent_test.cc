@@ -49,11 +49,16 @@ TEST_CASE("four guests, maintenance, and two threads that shrink", "[store][conc
   for (const uint64_t seed : {1, 2})
     background.push_back(
         std::async(std::launch::async, [&, seed] { return follow_limit(*w.store, seed, stop); }));
-  std::vector<std::future<std::string>> guests;
+  std::vector<std::unique_ptr<BusyGuest>> guests;
   for (uint32_t i = 0; i < kThreads; ++i)
-    guests.push_back(std::async(std::launch::async,
-                                [&, i] { return BusyGuest(*w.store, clients[i], i + 1).run(); }));
-  for (auto& guest : guests) CHECK(guest.get() == "");
+    guests.push_back(std::make_unique<BusyGuest>(*w.store, clients[i], i + 1));
+  // Once more where the machine left no time to shrink beside the guests.
+  for (int round = 0; round < 5 && w.store->stats().released_slots == 0; ++round) {
+    std::vector<std::future<std::string>> runs;
+    for (const auto& guest : guests)
+      runs.push_back(std::async(std::launch::async, [&guest] { return guest->run(); }));
+    for (auto& run : runs) CHECK(run.get() == "");
+  }
   stop = true;
   for (auto& thread : background) CHECK(thread.get() == "");
   CHECK(w.settle());
