@@ -25,7 +25,7 @@ class Draw {
 
 class GuestBuilder {
  public:
-  // Of 512, 768 or 1024 MiB; a sixteenth of it is the kernel's. Its weight is in proportion, as an
+  // Of 512, 768 or 1024 MiB; a sixteenth of it is the kernel's. Its weight in the pool is in proportion, as an
   // administrator sets it who sells by size.
   explicit GuestBuilder(Draw& draw);
 
