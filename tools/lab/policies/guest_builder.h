@@ -25,8 +25,8 @@ class Draw {
 
 class GuestBuilder {
  public:
-  // Of 512, 768 or 1024 MiB; a sixteenth of it is the kernel's. Its weight in the pool is in proportion, as an
-  // administrator sets it who sells by size.
+  // Of 512, 768 or 1024 MiB; a sixteenth of it is the kernel's. Its weight in the pool is in
+  // proportion, as an administrator sets it who sells by size.
   explicit GuestBuilder(Draw& draw);
 
   void commit_factor(double factor) { guest_.commit_factor = factor; }
