@@ -48,10 +48,6 @@ double margin_bytes(const Sample& sample, double guest_bytes) {
   return std::max(static_cast<double>(sample.reserve_bytes), guest_bytes * kMarginRatio);
 }
 
-uint64_t minus(uint64_t a, uint64_t b) {
-  return a > b ? a - b : 0;
-}
-
 }  // namespace
 
 void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
@@ -67,8 +63,9 @@ void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
 double GuestNeed::use_growth(const Estimate& estimate, uint64_t elapsed_ms) {
   const Sample& sample = *estimate.sample;
   const auto actual = static_cast<double>(estimate.facts.actual_bytes);
-  const uint64_t used = minus(sample.total_bytes, sample.available_bytes) + sample.swap_used_bytes;
-  const auto rise = static_cast<double>(minus(used, used_bytes_));
+  const uint64_t used =
+      minus_or_zero(sample.total_bytes, sample.available_bytes) + sample.swap_used_bytes;
+  const auto rise = static_cast<double>(minus_or_zero(used, used_bytes_));
   used_bytes_ = used;
   if (rise < actual * kRiseMinRatio || elapsed_ms == 0) return 0;
   return rise * kForesight + margin_bytes(sample, actual) -
