@@ -171,6 +171,29 @@ TEST_CASE("policy selfballoon+psi: a guest keeps something that it could make fr
   }
 }
 
+TEST_CASE("policy selfballoon+psi: others' wishes take nothing from who cannot be believed") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 400), guest(2, 200)};
+  uint64_t now_ms = 0;
+  (void)settle(strategy, guests, 600, 0, now_ms, 1);
+  const auto press = [&] {
+    guests[1].rates.some_ratio = 0.9;
+    return settle(strategy, guests, 600, 0, now_ms, 10);
+  };
+  SECTION("no report") {
+    guests[0].sample.reset();
+    guests[0].report = ReportState::kStale;
+    CHECK(press() == 400);
+  }
+  SECTION("an absurd one") {
+    guests[0].report = ReportState::kAbsurd;
+    CHECK(press() == 400);
+  }
+  SECTION("a good one") {
+    CHECK(press() < 400);
+  }
+}
+
 TEST_CASE("policy selfballoon+psi: without an agent nothing is taken, the pool's counts give") {
   SelfballoonPsi strategy(kHarmless);
   std::vector guests = {guest(1, 256)};
