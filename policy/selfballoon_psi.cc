@@ -78,13 +78,19 @@ Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estima
   const uint64_t capacity = capacity_bytes(host);
   const std::vector<uint64_t> entitled = entitlements(estimates, capacity);
   std::map<GuestId, GuestNeed> kept;
-  std::vector<Claim> claims;
-  for (size_t i = 0; i < estimates.size(); ++i) {
-    const Estimate& estimate = estimates[i];
+  uint64_t needed_bytes = 0;
+  for (const Estimate& estimate : estimates) {
     GuestNeed& need = kept[estimate.facts.id];
     if (const auto known = needs_.find(estimate.facts.id); known != needs_.end())
       need = known->second;
     need.update(estimate, some_ratio_, elapsed_ms);
+    needed_bytes += need.bytes();
+  }
+  std::vector<Claim> claims;
+  for (size_t i = 0; i < estimates.size(); ++i) {
+    const Estimate& estimate = estimates[i];
+    GuestNeed& need = kept[estimate.facts.id];
+    if (needed_bytes > capacity) need.yield(estimate.facts.settings, elapsed_ms);
     uint64_t wanted = need.bytes();
     if (host.pool_held_bytes > 0) {
       const uint64_t proven =
