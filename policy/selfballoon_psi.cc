@@ -21,16 +21,12 @@ uint64_t minus(uint64_t a, uint64_t b) {
   return a > b ? a - b : 0;
 }
 
-// What others' wishes cannot take. Of who has no agent, nobody knows what it could do without: all
-// it has. Whose reports went stale or cannot be believed keeps its entitlement: it may have
-// borrowed more. (A host that is short asks both all the same: guard.h.)
-uint64_t held_bytes(const Estimate& estimate, uint64_t entitled_bytes) {
-  const GuestFacts& facts = estimate.facts;
-  const uint64_t held = std::min(facts.target_bytes, facts.settings.max_bytes);
-  if (estimate.report == ReportState::kNone) return held;
-  const bool believed = estimate.sample && estimate.report != ReportState::kMalformed &&
-                        estimate.report != ReportState::kAbsurd;
-  return believed ? 0 : std::min(held, entitled_bytes);
+// What others' wishes cannot take: of who never reported, all it has, for nobody knows what it
+// could do without. (A host that is short asks it all the same: guard.h.) Who falls silent later
+// may have borrowed what it has, and keeps its share.
+uint64_t held_bytes(const Estimate& estimate) {
+  if (estimate.report != ReportState::kNone) return 0;
+  return std::min(estimate.facts.target_bytes, estimate.facts.settings.max_bytes);
 }
 
 Claim claim_of(const Estimate& estimate, uint64_t wanted_bytes) {
@@ -99,7 +95,7 @@ Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estima
     }
     claims.push_back(claim_of(estimate, wanted));
     Claim& claim = claims.back();
-    claim.least_bytes = std::max(claim.least_bytes, held_bytes(estimate, entitled[i]));
+    claim.least_bytes = std::max(claim.least_bytes, held_bytes(estimate));
     claim.wanted_bytes = std::max(claim.wanted_bytes, claim.least_bytes);
   }
   needs_.swap(kept);

@@ -197,7 +197,7 @@ TEST_CASE("policy selfballoon+psi: a guest keeps something that it could make fr
   }
 }
 
-TEST_CASE("policy selfballoon+psi: others' wishes take nothing from who cannot be believed") {
+TEST_CASE("policy selfballoon+psi: others' wishes take nothing from a guest without an agent") {
   SelfballoonPsi strategy(kHarmless);
   std::vector guests = {guest(1, 400), guest(2, 200)};
   uint64_t now_ms = 0;
@@ -206,12 +206,12 @@ TEST_CASE("policy selfballoon+psi: others' wishes take nothing from who cannot b
     guests[1].rates.some_ratio = 0.9;
     return settle(strategy, guests, 600, 0, now_ms, 10);
   };
-  SECTION("without an agent, all it has") {
+  SECTION("that never reported") {
     guests[0].sample.reset();
     guests[0].report = ReportState::kNone;
     CHECK(press() == 400);
   }
-  SECTION("with an agent that went silent, its half") {
+  SECTION("but all above its share from one that fell silent") {
     guests[0].sample.reset();
     guests[0].report = ReportState::kStale;
     CHECK(press() == 300);
