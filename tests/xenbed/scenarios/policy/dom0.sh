@@ -18,30 +18,36 @@ sleep 5
 states begin
 tmem policy show
 
-# Of the first phase nothing is measured: nobody has a surplus yet.
-note "opposite phases"
-idle=g1 busy=g2
-for phase in $(seq 0 "$PHASES"); do
-  swap=$idle idle=$busy busy=$swap
-  if [ "$phase" -gt 0 ]; then
-    had=$(memory_kib $busy)
-    surplus=$(($(sed -n 's/^available_kib=//p' "/run/$idle.out") - SPARE_KIB))
-    gave=$((most_kib - had))
-  fi
+# phase NUMBER BUSY IDLE: what BUSY gets is measured from the moment that its program is started.
+phase() {
+  had=$(memory_kib $2) gave=$((most_kib - $(memory_kib $2)))
+  surplus=$(($(sed -n 's/^available_kib=//p' "/run/$3.out") - SPARE_KIB))
   begin=$(uptime_ms)
-  guest_report $busy "$(program $busy)" 200 "phase$phase."
-  end=$(uptime_ms)
-  if [ "$phase" -gt 0 ]; then
-    count "phase$phase.surplus_kib" $surplus
-    count "phase$phase.reached_ms" "$(memory_ms $busy "$begin" least $((had + surplus * 8 / 10)))"
-    # What this guest gave in the phase before, in which it was idle.
-    count "phase$phase.gave_kib" $gave
-    count "phase$phase.returned_ms" "$(memory_ms $busy "$begin" least $((had + gave * 8 / 10)))"
+  guest_report $2 "$(program $2)" 300 "phase$1."
+  if [ "$1" -ge 1 ] && [ "$1" -le "$PHASES" ]; then
+    count "phase$1.surplus_kib" $surplus
+    count "phase$1.reached_ms" "$(memory_ms $2 $begin least $((had + surplus * 8 / 10)))"
   fi
-  # Of the guest that is idle next, and gives.
-  memory_range $idle $((begin - 30000)) "$end"
-  why $busy '[.reason, .bound, .targets_written, .uncooperative]' | tr -d '\n '
-  echo " phase $phase: $busy from ${had-} to $(memory_kib $busy) KiB, $idle $(memory_kib $idle); surplus ${surplus-} gave ${gave-}"
+  # What this guest gave in the phase before, in which it was idle.
+  if [ "$1" -ge 2 ]; then
+    count "phase$(($1 - 1)).gave_kib" $gave
+    count "phase$(($1 - 1)).returned_ms" "$(memory_ms $2 $begin least $((had + gave * 8 / 10)))"
+  fi
+  # Of the guest that is idle next: what it had as the busy one.
+  memory_range $2 $begin "$(uptime_ms)"
+  _busy_kib=$most_kib
+  memory_range $3 "$last_begin" $begin
+  note "phase $1: $2 had $had KiB, got $_busy_kib; surplus of $3 $surplus; $2 gave $gave before"
+  last_begin=$begin
+}
+
+# Before phase 1 nobody has a surplus; the last one only shows that memory returns.
+last_begin=$(uptime_ms)
+memory_range g1 $((last_begin - 1000)) $last_begin
+idle=g2 busy=g1
+for number in $(seq 0 $((PHASES + 1))); do
+  phase "$number" $busy $idle
+  swap=$idle idle=$busy busy=$swap
 done
 states end
 tmem list --json | count_json clients

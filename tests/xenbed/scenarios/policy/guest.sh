@@ -20,6 +20,36 @@ case "$1" in
     nobodys_load
     setsid tmem-guestd > /run/guestd.log 2>&1 < /dev/null &
     ;;
+  silence)
+    kill "$(pidof tmem-guestd)"
+    ;;
+  lie)
+    # Instead of the agent. `needy` says what it can without contradicting itself, or what Xen counts.
+    total=$(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo) n=0
+    end=$(($(cut -d. -f1 /proc/uptime) + $3))
+    while [ "$(cut -d. -f1 /proc/uptime)" -lt $end ]; do
+      n=$((n + 1))
+      case "$2" in
+        needy)
+          say="seq=$n up_ms=$((n * 1000)) total_kib=$total free_kib=0 avail_kib=0 cache_kib=0 anon_kib=$total"
+          say="$say commit_kib=1000000000000 reserve_kib=$total swap_kib=$((n * 100000)) swap_free_kib=0"
+          say="1 $say refault=$((n * 1000000)) swapin=$((n * 1000000)) some_us=$((n * 1000000)) full_us=$((n * 1000000)) urgent=$n"
+          ;;
+        absurd)
+          say="seq=$n up_ms=$((n * 1000)) total_kib=1000000000 free_kib=0 avail_kib=0 cache_kib=0 anon_kib=0"
+          say="1 $say commit_kib=0 reserve_kib=0 swap_kib=0 refault=0 swapin=0"
+          ;;
+        malformed) say="1 seq=$n total_kib=-1 or 18446744073709551616" ;;
+      esac
+      xenstore-write data/tmem/report "$say"
+      sleep 1
+    done
+    ;;
+  commit)
+    # Its own buffer, which the kernel counts as committed, held while nobody reads the pipe.
+    dd if=/dev/zero bs="$2M" count=1 2> /run/dd.log | sleep "$3"
+    available
+    ;;
   program)
     # Ends its work after so many seconds with the fill, then verifies every page.
     stalled | sed 's/=/_before=/'
