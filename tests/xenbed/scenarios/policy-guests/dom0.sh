@@ -18,7 +18,7 @@ report_is() { [ "$(why "$1" .report.state)" = "$2" ]; }
 
 tmemd_for_policy "$HEAD_MIB" host
 for number in 1 2; do guest_for_policy $number "$START_MIB" "$MAX_MIB"; done
-guest_create g3 pv "$THIRD_MIB" 'cpus="1"'
+guest_create g3 pv "$THIRD_MIB"
 recorder_start
 
 note "half present: g1 has the module, g2 the agent, g3 neither"

@@ -3,7 +3,6 @@ from bed.scenario import Disk
 
 SUMMARY = "memory scheduling: guests without agent or module, in guest mode, lying, silent"
 LIMIT_S = 1200
-CPUS = 2
 OWN_BOOT = True
 HOST_MIB = 980
 DOM0_MIB = 448

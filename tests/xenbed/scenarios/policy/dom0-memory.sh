@@ -55,11 +55,10 @@ head_room = \"$1M\"
 mode = \"$2\""
 }
 
-# guest_for_policy NUMBER MEMORY_MIB MAX_MIB: guest g1, g2; its disks are policy-files1, policy-swap1. They
-# have another CPU than domain 0. `xl create` allows a guest no more than `memory`, whatever
-# `maxmem` says.
+# guest_for_policy NUMBER MEMORY_MIB MAX_MIB: guest g1, g2; its disks are policy-files1, policy-swap1. `xl
+# create` allows a guest no more than `memory`, whatever `maxmem` says.
 guest_for_policy() {
-  guest_create "g$1" pv "$2" "maxmem=$3" 'cpus="1"' \
+  guest_create "g$1" pv "$2" "maxmem=$3" \
     "disk=['phy:$(disk "policy-files$1"),xvda,w','phy:$(disk "policy-swap$1"),xvdb,w']"
   xl mem-max "g$1" "$3" || die "xl mem-max failed"
 }

@@ -70,7 +70,7 @@ count third.pool_mib "$pool_mib"
 count third.guests_mib $before_mib
 {
   printf 'name="g3"\ntype="pv"\nmemory=%s\nvcpus=1\nkernel="/bed/vmlinux"\nramdisk="/bed/guest.img"\n' "$THIRD_MIB"
-  printf 'extra="console=hvc0 quiet panic=-1 rootfstype=ramfs guest=g3"\non_crash="preserve"\ncpus="1"\n'
+  printf 'extra="console=hvc0 quiet panic=-1 rootfstype=ramfs guest=g3"\non_crash="preserve"\n'
 } > /run/g3.cfg
 started=0
 xl create -qp /run/g3.cfg && started=1 && xl destroy g3

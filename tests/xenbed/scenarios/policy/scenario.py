@@ -3,7 +3,6 @@ from bed.scenario import Disk
 
 SUMMARY = "memory scheduling: guests with opposite phases, a static split beside it, room for a third"
 LIMIT_S = 1200
-CPUS = 2
 OWN_BOOT = True
 HOST_MIB = 852
 DOM0_MIB = 448
