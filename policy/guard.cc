@@ -10,8 +10,10 @@
 namespace tmem::policy {
 namespace {
 
-// Changes below this are not worth waking a guest's balloon for.
-constexpr uint64_t kChangeMinBytes = 1 * kMiB;
+// Less growth is not worth waking a guest's balloon for. Little is lost for good: a strategy may
+// wish for as little again, tick for tick, and a guest that reads a few hundred pages a second back
+// has to get them.
+constexpr uint64_t kGrowthMinBytes = 256 * kKiB;
 
 uint64_t scaled(uint64_t value, uint64_t part, uint64_t whole) {
   return whole == 0 ? 0
@@ -100,7 +102,7 @@ void drop_small_changes(std::span<const Estimate> estimates, std::vector<Bounded
     const bool fits = old >= estimates[i].facts.settings.min_bytes &&
                       old <= estimates[i].facts.settings.max_bytes;
     // Never upwards: the old target may not fit into the host any more.
-    if (!fits || old > target.target_bytes || target.target_bytes - old >= kChangeMinBytes)
+    if (!fits || old > target.target_bytes || target.target_bytes - old >= kGrowthMinBytes)
       continue;
     if (target.target_bytes == old) continue;
     target.target_bytes = old;

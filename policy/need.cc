@@ -11,6 +11,9 @@ namespace {
 
 // Kept free beside the kernel's own reserve, so that a small growth finds memory at once.
 constexpr double kMarginRatio = 0.02;
+// What must be left that could be made free: the balloon moves a second after a program has
+// started, and a guest whose memory is all in use then kills processes, or dies.
+constexpr uint64_t kSpareBytes = 16 * kMiB;
 // Of free memory above the margin, what is taken in a second. Nobody misses it.
 constexpr double kFreeTakenRatio = 0.5;
 // A rise between two reports that counts, and how much more of it is expected: a balloon needs
@@ -48,6 +51,13 @@ double margin_bytes(const Sample& sample, double guest_bytes) {
   return std::max(static_cast<double>(sample.reserve_bytes), guest_bytes * kMarginRatio);
 }
 
+// What the guest could make free: page cache, and what its swap has room for. Without swap nothing
+// hurts until there is nothing left, so no pressure would tell.
+uint64_t spare_bytes(const Sample& sample) {
+  return sample.available_bytes +
+         std::min(sample.anon_bytes, sample.swap_free_bytes.value_or(UINT64_MAX));
+}
+
 }  // namespace
 
 void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
@@ -82,7 +92,14 @@ double GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint
   };
   const double some = estimate.rates.some_ratio;
   const bool pressed = some > some_ratio || estimate.urgent;
-  if (sampled_) consider(use_growth(estimate, elapsed_ms), reason::kUse);
+  if (sampled_) {
+    const GuestFacts& facts = estimate.facts;
+    consider(use_growth(estimate, elapsed_ms), reason::kUse);
+    least_bytes_ = minus_or_zero(facts.actual_bytes + kSpareBytes, spare_bytes(*estimate.sample));
+    consider(static_cast<double>(
+                 minus_or_zero(least_bytes_, std::max(facts.actual_bytes, facts.target_bytes))),
+             reason::kUse);
+  }
   const double since_s = sampled_ ? sample_s() : static_cast<double>(elapsed_ms) / 1000;
   if (pressed || !estimate.sample)
     consider(page_bytes(returns(estimate.rates)) * since_s * kReturnsGain, reason::kReturns);
@@ -96,6 +113,7 @@ double GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint
 // it needs (others left it), that it is calm proves nothing.
 void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
   if (!estimate.sample) return;
+  const uint64_t before = bytes_;
   const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;
   const auto bytes = static_cast<double>(bytes_);
   calm_ = std::max(0.0, 1 - some_average_ / some_ratio);
@@ -109,17 +127,20 @@ void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elap
     const Sample& sample = *estimate.sample;
     const auto actual = static_cast<double>(estimate.facts.actual_bytes);
     const double spare = static_cast<double>(sample.free_bytes) - margin_bytes(sample, actual);
-    const double taken = std::max(spare, 0.0) * std::min(1.0, sample_s() * kFreeTakenRatio);
-    bytes_ = std::min(bytes_, static_cast<uint64_t>(actual - taken));
+    const double taken = spare * std::min(1.0, sample_s() * kFreeTakenRatio);
+    // Without any, a balloon that is on its way up goes on.
+    if (spare > 0) bytes_ = std::min(bytes_, static_cast<uint64_t>(actual - taken));
   }
+  bytes_ = std::max(bytes_, std::min(before, least_bytes_));
 }
 
 void GuestNeed::yield(const GuestSettings& settings, uint64_t elapsed_ms) {
   if (calm_ == 0) return;
   const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;
+  const uint64_t least = std::min(bytes_, std::max(least_bytes_, settings.min_bytes));
   bytes_ -= static_cast<uint64_t>(static_cast<double>(bytes_) * kYieldRatio * calm_ *
                                   std::min(1.0, elapsed_s));
-  bytes_ = std::max(bytes_, settings.min_bytes);
+  bytes_ = std::max(bytes_, least);
   why_ = reason::kYield;
 }
 

@@ -6,7 +6,8 @@
 // the host has. Up, by three signals: memory in use that
 // rises (Committed_AS self-ballooning, but by what is touched); pages that came back after they had
 // been pushed out, which are counted twice; and PSI, for a wait that no page explains. The pool's
-// own counts of pages given back stand in for PSI where a guest has no agent.
+// own counts of pages given back stand in for PSI where a guest has no agent. And whatever else is
+// so: something is left that the guest could make free.
 #pragma once
 #include "policy/estimate.h"
 
@@ -42,7 +43,8 @@ class GuestNeed {
 
   bool known_ = false;
   uint64_t bytes_ = 0;
-  uint64_t used_bytes_ = 0;  // in RAM and swap, at the last report
+  uint64_t least_bytes_ = 0;  // by the newest report: less leaves it nothing to spare
+  uint64_t used_bytes_ = 0;   // in RAM and swap, at the last report
   double proven_bytes_ = 0;
   double some_average_ = 0;
   double calm_ = 0;  // 1: no pressure at all of late; 0: not calm

@@ -38,6 +38,7 @@ constexpr uint32_t kSomeBit = kFields.size();
 constexpr uint32_t kFullBit = kSomeBit + 1;
 constexpr uint32_t kUrgentBit = kFullBit + 1;
 constexpr uint32_t kModeBit = kUrgentBit + 1;
+constexpr uint32_t kSwapFreeBit = kModeBit + 1;
 constexpr uint32_t kPressure = 1u << kSomeBit | 1u << kFullBit;
 
 tl::unexpected<Error> malformed(const std::string& what) {
@@ -72,6 +73,7 @@ struct Place {
 struct Extras {
   Pressure pressure;
   uint64_t mode = 0;
+  uint64_t swap_free_bytes = 0;
 };
 bool find_place(std::string_view key, Sample& sample, Extras& extras, Place& place) {
   for (uint32_t i = 0; i < kFields.size(); ++i) {
@@ -83,6 +85,7 @@ bool find_place(std::string_view key, Sample& sample, Extras& extras, Place& pla
   if (key == "full_us") place = {kFullBit, &extras.pressure.full_us, 1};
   if (key == "urgent") place = {kUrgentBit, &sample.urgent, 1};
   if (key == "mode") place = {kModeBit, &extras.mode, 1};
+  if (key == "swap_free_kib") place = {kSwapFreeBit, &extras.swap_free_bytes, kKiB};
   return place.value != nullptr;
 }
 
@@ -120,6 +123,7 @@ Result<Sample> parse_report(std::string_view text) {
     return malformed("has only one of some_us and full_us");
   if (extras.mode > 1) return malformed("has a mode that is neither 0 nor 1");
   sample.balloons_itself = extras.mode == 1;
+  if ((seen & 1u << kSwapFreeBit) != 0) sample.swap_free_bytes = extras.swap_free_bytes;
   return sample;
 }
 
@@ -127,6 +131,8 @@ std::string format_report(const Sample& sample) {
   std::string text = fmt::format("{}", kReportVersion);
   for (const Field& field : kFields)
     text += fmt::format(" {}={}", field.key, sample.*field.value / field.unit);
+  if (sample.swap_free_bytes)
+    text += fmt::format(" swap_free_kib={}", *sample.swap_free_bytes / kKiB);
   if (sample.urgent != 0) text += fmt::format(" urgent={}", sample.urgent);
   if (sample.balloons_itself) text += " mode=1";
   if (sample.pressure)

@@ -8,9 +8,9 @@
 //
 // The first word is the version. Then key=value in any order, separated by one space; decimal, no
 // sign; keys that are not known are ignored. some_us and full_us are left out, both, where the
-// kernel has no PSI; urgent (how often the PSI trigger fired) and mode (1: the guest sets its own
-// balloon) may be left out; every other key is required. Lower-case letters, digits, '_' and '='
-// only.
+// kernel has no PSI; swap_free_kib, urgent (how often the PSI trigger fired) and mode (1: the guest
+// sets its own balloon) may be left out; every other key is required. Lower-case letters, digits,
+// '_' and '=' only.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -43,6 +43,7 @@ struct Sample {
   uint64_t committed_bytes = 0;  // Committed_AS
   uint64_t reserve_bytes = 0;    // the kernel's totalreserve_pages
   uint64_t swap_used_bytes = 0;  // SwapTotal - SwapFree
+  std::optional<uint64_t> swap_free_bytes;
   uint64_t refault_pages = 0;    // workingset_refault_file, since boot
   uint64_t swap_in_pages = 0;    // pswpin, since boot
   uint64_t urgent = 0;           // how often its PSI trigger fired

@@ -17,6 +17,14 @@ constexpr double kCushionDecades = 1.5;
 // What lies in a pool is of use to all.
 constexpr double kCushionPoolPart = 0.3;
 
+// What others' wishes cannot take: of who never reported, all it has, for nobody knows what it
+// could do without. (A host that is short asks it all the same: guard.h.) Who falls silent later
+// may have borrowed what it has, and keeps its share.
+uint64_t held_bytes(const Estimate& estimate) {
+  if (estimate.report != ReportState::kNone) return 0;
+  return std::min(estimate.facts.target_bytes, estimate.facts.settings.max_bytes);
+}
+
 Claim claim_of(const Estimate& estimate, uint64_t wanted_bytes) {
   const GuestSettings& settings = estimate.facts.settings;
   const uint64_t most = std::max(settings.max_bytes, settings.min_bytes);
@@ -83,6 +91,9 @@ Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estima
       wanted = std::min(wanted, std::max(entitled[i] + proven, estimate.facts.settings.min_bytes));
     }
     claims.push_back(claim_of(estimate, wanted));
+    Claim& claim = claims.back();
+    claim.least_bytes = std::max(claim.least_bytes, held_bytes(estimate));
+    claim.wanted_bytes = std::max(claim.wanted_bytes, claim.least_bytes);
   }
   needs_.swap(kept);
   std::vector<uint64_t> given = share(claims, capacity);

@@ -115,6 +115,7 @@ TEST_CASE("guestd: dom0 parses what was read of /proc") {
   CHECK(sample->committed_bytes == 140000 * kKiB);
   CHECK(sample->reserve_bytes == 2418 * 4 * kKiB);
   CHECK(sample->swap_used_bytes == 96 * kKiB);
+  CHECK(sample->swap_free_bytes == 4000 * kKiB);
   CHECK(sample->refault_pages == 120);
   CHECK(sample->swap_in_pages == 3);
   REQUIRE(sample->pressure);

@@ -122,6 +122,18 @@ TEST_CASE("policy guard: without a report a target is held, without a balloon no
   CHECK(plan.targets()[1].bound == Bound::kNoBalloon);
 }
 
+TEST_CASE("policy guard: a little growth is growth, next to nothing is not") {
+  const std::vector guests = {guest(1, 100, 50, 400), guest(2, 100, 50, 400)};
+  Plan plan{{wish(1, 100), wish(2, 100)}};
+  plan.wishes[0].target_bytes += 300 * kKiB;
+  plan.wishes[1].target_bytes += 200 * kKiB;
+  const BoundedPlan bounded = bound(host(500), guests, plan);
+  CHECK(bounded.targets()[0].target_bytes == 100 * kMiB + 300 * kKiB);
+  CHECK(bounded.targets()[0].bound == Bound::kNone);
+  CHECK(bounded.targets()[1].target_bytes == 100 * kMiB);
+  CHECK(bounded.targets()[1].bound == Bound::kUnchanged);
+}
+
 TEST_CASE("policy guard: the invariants hold for anything") {
   model::Rng rng(7);
   for (int round = 0; round < 20'000; ++round) {

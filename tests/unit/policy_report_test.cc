@@ -53,8 +53,11 @@ TEST_CASE("policy report: a kernel without PSI, and keys of a later agent") {
   REQUIRE(sample);
   CHECK_FALSE(sample->pressure);
   CHECK_FALSE(sample->balloons_itself);
-  const auto more = parse_report(kGood + " urgent=7 mode=1");
+  CHECK_FALSE(sample->swap_free_bytes);
+  const auto more = parse_report(kGood + " urgent=7 mode=1 swap_free_kib=9");
   REQUIRE(more);
+  CHECK(more->swap_free_bytes == 9 * kKiB);
+  CHECK(parse_report(format_report(*more))->swap_free_bytes == 9 * kKiB);
   CHECK(more->urgent == 7);
   CHECK(more->balloons_itself);
   CHECK_FALSE(parse_report(kGood + " mode=2"));

@@ -155,6 +155,69 @@ TEST_CASE("policy selfballoon+psi: use that rises finds room ahead of it") {
   CHECK(plan.wishes[0].reason == std::string(reason::kUse));
 }
 
+TEST_CASE("policy selfballoon+psi: a guest keeps something that it could make free") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 256)};
+  Sample& sample = *guests[0].sample;
+  sample.anon_bytes = 200 * kMiB;
+  uint64_t now_ms = 0;
+  SECTION("without swap, what is in use stays, however calm it is") {
+    sample.swap_free_bytes = 0;
+    sample.available_bytes = 30 * kMiB;
+    (void)settle(strategy, guests, 2048, 0, now_ms, 1);
+    for (int i = 0; i < 1000; ++i) {
+      const uint64_t before = guests[0].facts.actual_bytes;
+      (void)settle(strategy, guests, 2048, 0, now_ms, 1);
+      sample.available_bytes -= before - guests[0].facts.actual_bytes;
+    }
+    CHECK(guests[0].facts.actual_bytes / kMiB == 256 - 14);
+    CHECK(sample.available_bytes / kMiB == 16);
+  }
+  SECTION("nor is more taken between two reports than the last one allowed") {
+    sample.swap_free_bytes = 0;
+    sample.available_bytes = 30 * kMiB;
+    (void)settle(strategy, guests, 2048, 0, now_ms, 1);
+    guests[0].sample_age_ms = 1000;
+    CHECK(settle(strategy, guests, 2048, 0, now_ms, 1000) == 256 - 14);
+  }
+  SECTION("swap takes what is cold") {
+    sample.swap_free_bytes = 100 * kMiB;
+    sample.available_bytes = 30 * kMiB;
+    CHECK(settle(strategy, guests, 2048, 0, now_ms, 60) < 256 - 20);
+  }
+  SECTION("who has less gets it, once") {
+    sample.swap_free_bytes = 0;
+    sample.available_bytes = 10 * kMiB;
+    (void)strategy.plan(host(1000, 2048), guests);
+    const Plan plan = strategy.plan(host(2000, 2048), guests);
+    CHECK(mib(plan, 0) == 256 + 6);
+    CHECK(plan.wishes[0].reason == std::string(reason::kUse));
+    guests[0].facts.target_bytes = plan.wishes[0].target_bytes;  // the balloon is on its way
+    CHECK(mib(strategy.plan(host(3000, 2048), guests), 0) == 256 + 6);
+  }
+}
+
+TEST_CASE("policy selfballoon+psi: others' wishes take nothing from a guest without an agent") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 400), guest(2, 200)};
+  uint64_t now_ms = 0;
+  (void)settle(strategy, guests, 600, 0, now_ms, 1);
+  const auto press = [&] {
+    guests[1].rates.some_ratio = 0.9;
+    return settle(strategy, guests, 600, 0, now_ms, 10);
+  };
+  SECTION("that never reported") {
+    guests[0].sample.reset();
+    guests[0].report = ReportState::kNone;
+    CHECK(press() == 400);
+  }
+  SECTION("but all above its share from one that fell silent") {
+    guests[0].sample.reset();
+    guests[0].report = ReportState::kStale;
+    CHECK(press() == 300);
+  }
+}
+
 TEST_CASE("policy selfballoon+psi: without an agent nothing is taken, the pool's counts give") {
   SelfballoonPsi strategy(kHarmless);
   std::vector guests = {guest(1, 256)};

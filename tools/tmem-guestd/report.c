@@ -24,6 +24,7 @@ void format_guest_report(char report[kReportSize], const GuestSample* sample, ui
   add_key(&text, " commit_kib=", sample->committed_kib, kSizeMaxKib);
   add_key(&text, " reserve_kib=", sample->reserve_kib, kSizeMaxKib);
   add_key(&text, " swap_kib=", sample->swap_used_kib, kSizeMaxKib);
+  add_key(&text, " swap_free_kib=", sample->swap_free_kib, kSizeMaxKib);
   add_key(&text, " refault=", sample->refault_pages, kCountMax);
   add_key(&text, " swapin=", sample->swap_in_pages, kCountMax);
   if (sample->has_pressure) {

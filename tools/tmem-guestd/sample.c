@@ -71,6 +71,7 @@ static bool read_meminfo(int file, GuestSample* sample, const char** lacking) {
   sample->cache_kib = smaller(values[kBuffers].value, UINT64_MAX / 4) +
                       smaller(values[kCached].value, UINT64_MAX / 4);
   sample->swap_used_kib = less(values[kSwapTotal].value, values[kSwapFree].value);
+  sample->swap_free_kib = values[kSwapFree].value;
   // Kernels before 3.14 do not estimate it.
   sample->available_kib = values[kAvailable].found
                               ? values[kAvailable].value

@@ -11,7 +11,7 @@ extern "C" {
 typedef struct {
   uint64_t uptime_ms;
   uint64_t total_kib, free_kib, available_kib, cache_kib, anon_kib, committed_kib, reserve_kib;
-  uint64_t swap_used_kib;
+  uint64_t swap_used_kib, swap_free_kib;
   uint64_t refault_pages, swap_in_pages;
   bool has_pressure;
   uint64_t some_us, full_us;

@@ -3,6 +3,9 @@
 //
 //   xenmem free                   Xen's free memory, to the page
 //   xenmem balloon MIB            has dom0's balloon give so much to Xen and take it again, timed
+//   xenmem follow MS              a line each so many milliseconds, until it is ended: the time,
+//   Xen's
+//                                 free memory, and the memory of each domain, as ID=KIB
 //   xenmem scan-free OPTIONS      all that is free, by way of a domain that takes and returns it
 //   xenmem scan-domain ID OPTIONS all that a domain owns
 //   OPTIONS: --seed X --pages N [--keep-mib M]
@@ -19,7 +22,8 @@
 #include "../guest/common.h"
 
 // In the library, but in no header.
-int xc_get_pfn_type_batch(xc_interface* control, uint32_t domain, unsigned count, xen_pfn_t* frames);
+int xc_get_pfn_type_batch(xc_interface* control, uint32_t domain, unsigned count,
+                          xen_pfn_t* frames);
 
 enum { CHUNK = 512, VERSIONS = 3 };
 
@@ -150,6 +154,25 @@ static void balloon(uint64_t mib) {
          up_ms * 1e3 / (double)mib);
 }
 
+// The time is dom0's since its boot, as in /proc/uptime.
+static void follow(Xenmem* x, uint64_t period_ms) {
+  enum { DOMAINS = 64 };
+  xc_dominfo_t domains[DOMAINS];
+  for (;;) {
+    int count = xc_domain_getinfo(x->control, 0, DOMAINS, domains);
+    if (count < 0) die("xc_domain_getinfo");
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    printf("%ld free=%lu", now.tv_sec * 1000 + now.tv_nsec / 1000000,
+           (unsigned long)physinfo(x).free_pages * 4);
+    for (int i = 0; i < count; i++)
+      printf(" %u=%lu", domains[i].domid, (unsigned long)domains[i].nr_pages * 4);
+    printf("\n");
+    fflush(stdout);
+    usleep((useconds_t)(period_ms * 1000));
+  }
+}
+
 int main(int argc, char** argv) {
   Xenmem x = {.control = xc_interface_open(NULL, NULL, 0),
               .foreign = xenforeignmemory_open(NULL, 0),
@@ -167,9 +190,11 @@ int main(int argc, char** argv) {
     balloon(strtoul(argv[2], NULL, 10));
     return 0;
   }
+  if (strcmp(mode, "follow") == 0 && argc == 3) follow(&x, strtoul(argv[2], NULL, 10));
   if (!of_domain && strcmp(mode, "scan-free") != 0) {
     fprintf(stderr,
-            "usage: xenmem free | balloon MIB | scan-free OPTIONS | scan-domain ID OPTIONS\n");
+            "usage: xenmem free | balloon MIB | follow MS | scan-free OPTIONS | scan-domain ID "
+            "OPTIONS\n");
     return EXIT_USAGE;
   }
   int positional = of_domain ? 3 : 2;

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+from bed.scenario import Disk
+
+SUMMARY = "memory scheduling: guests with opposite phases, a static split beside it, room for a third"
+LIMIT_S = 1200
+OWN_BOOT = True
+HOST_MIB = 852
+DOM0_MIB = 448
+ORDER = 90
+GATE = False
+# SPARE_KIB: what every guest keeps, so no surplus (policy/need.cc). SPLIT_MIB: half of what there is for
+# guests, but for 32 MiB that the pool has.
+SETTINGS = {"HEAD_MIB": 24, "START_MIB": 144, "MAX_MIB": 256, "PROGRAM_MIB": 72, "WORK_S": 15, "PHASES": 5,
+            "SPARE_KIB": 16 << 10, "SPLIT_MIB": 164, "FILES_MIB": 64, "THIRD_MIB": 96}
+LONG = {"LIMIT_S": 3600, "SETTINGS": {"PHASES": 30, "WORK_S": 40}}
+DISKS = (Disk("policy-files1", 96, "ext4", ("--mib", "64", "--seed", "71")),
+         Disk("policy-files2", 96, "ext4", ("--mib", "64", "--seed", "72")),
+         Disk("policy-swap1", 128, "swap"), Disk("policy-swap2", 128, "swap"))
+GUESTS = ("g1", "g2")
+
+
+def check_phases(result):
+    phases = range(1, result.settings["PHASES"] + 1)
+    for number in phases:
+        yield result.at_least(f"phase{number}.surplus_kib", 24 << 10)
+        yield result.at_most(f"phase{number}.reached_ms", 15000)
+        yield result.at_least(f"phase{number}.gave_kib", 24 << 10)
+        yield result.at_most(f"phase{number}.returned_ms", 60000)
+        yield result.equal(f"phase{number}.wrong", 0)
+        yield result.equal(f"phase{number}.lost", 0)
+    for figure in ("reached", "returned"):
+        times = [result[f"phase{n}.{figure}_ms"] for n in phases]
+        result.counts[f"{figure}_ms_most"] = "never" if "never" in times else max(times)
+    for guest in GUESTS:
+        yield result.equal(f"end.{guest}.vm_oom_kill", 0)
+        yield result.equal(f"end.{guest}.swap_writes_disk", 0)
+        yield result.equal(f"end.{guest}.complaints", 0)
+        for kind in ("some", "full"):
+            result.counts[f"{guest}.{kind}_ms"] = round(
+                (result[f"end.{guest}.{kind}_us"] - result[f"begin.{guest}.{kind}_us"]) / 1000)
+
+
+def compare_with_static(result):
+    """Of two phases each: the last two with the memory scheduled."""
+    last = result.settings["PHASES"]
+    for name, runs in (("scheduled", (f"phase{last - 1}", f"phase{last}")),
+                       ("static", ("static.g1", "static.g2"))):
+        for kind in ("some", "full"):
+            result.counts[f"{name}.{kind}_ms"] = round(sum(
+                result[f"{run}.{kind}_us"] - result[f"{run}.{kind}_us_before"] for run in runs) / 1000)
+        result.counts[f"{name}.work"] = sum(
+            result[f"{run}.rewritten"] + result[f"{run}.verified"] for run in runs)
+
+
+def check(result):
+    yield from check_phases(result)
+    compare_with_static(result)
+    for guest in GUESTS:
+        yield result.equal(f"static.{guest}.wrong", 0)
+        yield result.equal(f"third_end.{guest}.vm_oom_kill", 0)
+    yield result.equal("third.started_without_room", 0)
+    yield result.equal("third.started", 1)
+    yield result.at_least("third.guests_gave_mib", 16)
+    yield result.at_least("third.pool_gave_mib", 4)
