@@ -16,10 +16,11 @@ constexpr double kMarginRatio = 0.02;
 constexpr uint64_t kSpareBytes = 16 * kMiB;
 // Of free memory above the margin, what is taken in a second. Nobody misses it.
 constexpr double kFreeTakenRatio = 0.5;
-// A rise between two reports that counts, and how much more of it is expected: a balloon needs
-// about the time between two reports.
+// A rise between two reports that counts, and how much more of it is expected: the balloon and the
+// next report take about the time between two, and a program that has begun to grow seldom stops
+// at once. What was too much is free memory, and goes as that.
 constexpr double kRiseMinRatio = 0.005;
-constexpr double kForesight = 1.0;
+constexpr double kForesight = 4.0;
 // Pages that came back prove that as many more were pushed out too early.
 constexpr double kReturnsGain = 2.0;
 // Where PSI tells of a wait that no page explains: so much of the guest for each share of time.
