@@ -258,7 +258,7 @@ class Reports(Guest):
         times = [at for at, _ in self.store.reports]
         self.assertLess(times[5] - times[3], 3.5)
 
-    def test_an_alarm_is_reported_at_once_but_not_more_than_ten_times_a_second(self):
+    def test_an_alarm_is_reported_at_once_but_not_more_than_four_times_a_second(self):
         self.start("--interval", "60")
         self.wait_report(" seq=1 ")
         begin, seen = time.monotonic(), len(self.store.reports)
@@ -267,9 +267,9 @@ class Reports(Guest):
             time.sleep(0.005)
         urgent = [at for at, _ in self.store.reports[seen:]]
         self.assertGreaterEqual(len(urgent), 3)
-        self.assertLessEqual(len(urgent), 12)
+        self.assertLessEqual(len(urgent), 5)
         self.assertLess(urgent[0] - begin, 0.5)
-        self.assertTrue(all(b - a > 0.08 for a, b in zip(urgent, urgent[1:])), urgent)
+        self.assertTrue(all(b - a > 0.2 for a, b in zip(urgent, urgent[1:])), urgent)
         self.assertRegex(self.store.last(), " urgent=[1-9]")
 
     def test_once_needs_no_xen(self):

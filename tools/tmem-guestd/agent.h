@@ -20,10 +20,11 @@ typedef struct {
   uint64_t sequence;
   bool lacking;  // no report can be made: said already
 
-  bool report_due;  // whatever the pace says
-  uint64_t urgent;  // alarms so far
-  bool urgent_due;  // not reported yet
-  bool alarmed;     // not seen by the law yet
+  bool report_due;          // whatever the pace says
+  uint64_t report_from_ms;  // not before
+  uint64_t urgent;          // alarms so far
+  bool urgent_due;          // not reported yet
+  bool alarmed;             // not seen by the law yet
   uint64_t alarm_taken_ms;
 } Agent;
 
@@ -37,7 +38,7 @@ void agent_alarm(Agent* agent, uint64_t now_ms);
 // Does what is due.
 void agent_tick(Agent* agent, uint64_t now_ms);
 // When something will be due.
-uint64_t agent_deadline_ms(const Agent* agent, uint64_t now_ms);
+uint64_t agent_deadline_ms(const Agent* agent);
 
 #ifdef __cplusplus
 }

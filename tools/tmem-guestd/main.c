@@ -95,7 +95,7 @@ static void run(Agent* agent, int pressure, int signals) {
     agent_tick(agent, now);
     files[kXenbus].fd = agent->session.wire.file;
     files[kXenbus].events = POLLIN;
-    if (poll(files, kFiles, wait_ms(now, agent_deadline_ms(agent, now))) < 0) continue;
+    if (poll(files, kFiles, wait_ms(now, agent_deadline_ms(agent))) < 0) continue;
     now = now_ms();
     if (files[kXenbus].revents != 0) agent_receive(agent, now);
     if ((files[kPressure].revents & POLLPRI) != 0) agent_alarm(agent, now);
