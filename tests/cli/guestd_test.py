@@ -244,7 +244,7 @@ class Reports(Guest):
             self.store.last(),
             "1 seq=1 up_ms=100250 total_kib=200000 free_kib=20000 avail_kib=80000 cache_kib=70010 "
             "anon_kib=50000 commit_kib=80000 reserve_kib=4000 swap_kib=0 refault=7 swapin=3 "
-            "some_us=1234 full_us=617 urgent=0 mode=0")
+            "some_us=1234 full_us=617 urgent=0 back=0 mode=0")
         self.assertLess(len(self.store.last()), 512)
 
     def test_heartbeats_while_calm_and_each_second_while_memory_moves(self):
@@ -276,7 +276,7 @@ class Reports(Guest):
         (self.root / "proc/pressure/memory").unlink()
         done = subprocess.run([GUESTD, "--root", self.root, "--once"], capture_output=True,
                               text=True, check=True, timeout=LIMIT_S)
-        self.assertRegex(done.stdout, r"^1 seq=1 .* swapin=3 urgent=0 mode=0\n$")
+        self.assertRegex(done.stdout, r"^1 seq=1 .* swapin=3 urgent=0 back=0 mode=0\n$")
         self.assertEqual(done.stderr.count("/proc/pressure/memory"), 1)
 
     def test_without_psi_it_says_so_once_and_goes_on(self):

@@ -80,7 +80,8 @@ class Watcher {
 
 struct World {
   World() : xenstored(root.path() + "/xenbus") {
-    REQUIRE(agent_start(&agent, folder.c_str(), socket.c_str(), 1000, 0) == 0);
+    const ShrinkSettings no_shrinking{};
+    REQUIRE(agent_start(&agent, folder.c_str(), socket.c_str(), 1000, &no_shrinking, 0) == 0);
     xenstored.accept_agent();
   }
   ~World() { wire_close(&agent.session.wire); }

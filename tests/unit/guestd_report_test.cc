@@ -70,7 +70,7 @@ TEST_CASE("guestd: dom0 parses what was read of /proc") {
   REQUIRE(sample->pressure);
   CHECK(sample->pressure->some_us == 1200);
   CHECK(sample->pressure->full_us == 300);
-  CHECK(text_of(reading.sample).find(" urgent=2 mode=1") != std::string::npos);
+  CHECK(text_of(reading.sample).find(" urgent=2 back=0 mode=1") != std::string::npos);
 }
 
 TEST_CASE("guestd: files and fields that a kernel lacks") {

@@ -16,7 +16,7 @@ enum {
 };
 
 int agent_start(Agent* agent, const char* root, const char* xenbus, uint32_t heartbeat_ms,
-                uint64_t now_ms) {
+                const ShrinkSettings* shrink, uint64_t now_ms) {
   GuestSample first;
   const char* lacking = "";
   memset(agent, 0, sizeof(*agent));
@@ -36,6 +36,7 @@ int agent_start(Agent* agent, const char* root, const char* xenbus, uint32_t hea
   }
   pace_init(&agent->pace, heartbeat_ms);
   guest_mode_init(&agent->mode, root, first.total_kib);
+  shrink_init(&agent->shrink, root, shrink);
   agent->report_due = true;
   return 0;
 }
@@ -77,6 +78,18 @@ static void report(Agent* agent, const GuestSample* sample, uint64_t now_ms) {
   agent->report_due = agent->urgent_due = false;
 }
 
+// What the agent brought back from swap is nobody's need.
+static void count_back(const Agent* agent, GuestSample* sample) {
+  const uint64_t back_pages = agent->shrink.back_pages;
+  sample->back_pages = back_pages;
+  sample->swap_in_pages -= back_pages < sample->swap_in_pages ? back_pages : sample->swap_in_pages;
+}
+
+static uint32_t sample_period_ms(const Agent* agent, uint64_t now_ms) {
+  if (shrink_is_at_work(&agent->shrink)) return kShrinkStepMs;
+  return agent->mode.active ? kGuestModeMs : pace_period_ms(&agent->pace, now_ms);
+}
+
 static void look(Agent* agent, uint64_t now_ms) {
   GuestSample sample;
   const char* lacking = "";
@@ -88,14 +101,15 @@ static void look(Agent* agent, uint64_t now_ms) {
   if (!read) {
     agent->report_from_ms = now_ms + kUnreadMs;
   } else {
+    count_back(agent, &sample);
     const bool due = pace_due(&agent->pace, &sample, now_ms) || wants_to_report(agent);
     guest_mode_step(&agent->mode, &sample, agent->alarmed, now_ms);
     if (due && can_report) report(agent, &sample, now_ms);
+    shrink_step(&agent->shrink, &agent->source, &sample, agent->alarmed, now_ms);
   }
   if (agent->alarmed) agent->alarm_taken_ms = now_ms;
   agent->alarmed = false;
-  agent->next_sample_ms =
-      now_ms + (agent->mode.active ? kGuestModeMs : pace_period_ms(&agent->pace, now_ms));
+  agent->next_sample_ms = now_ms + sample_period_ms(agent, now_ms);
 }
 
 void agent_tick(Agent* agent, uint64_t now_ms) {

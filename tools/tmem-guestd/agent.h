@@ -6,6 +6,7 @@
 #include "pace.h"
 #include "sample.h"
 #include "session.h"
+#include "shrink.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,6 +17,7 @@ typedef struct {
   Session session;
   Pace pace;
   GuestMode mode;
+  Shrink shrink;
   uint64_t next_sample_ms;
   uint64_t sequence;
   bool lacking;  // no report can be made: said already
@@ -30,7 +32,7 @@ typedef struct {
 
 // Returns 0, or an exit status after having said what is wrong.
 int agent_start(Agent* agent, const char* root, const char* xenbus, uint32_t heartbeat_ms,
-                uint64_t now_ms);
+                const ShrinkSettings* shrink, uint64_t now_ms);
 // Reads what xenstored sent.
 void agent_receive(Agent* agent, uint64_t now_ms);
 // Processes wait for memory: report at once.
