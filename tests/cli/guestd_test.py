@@ -300,6 +300,42 @@ class Reports(Guest):
         self.assertEqual(self.words().count("Committed_AS"), 1)
 
 
+class Shrinking(Guest):
+    def test_pages_of_a_process_are_read_when_it_has_been_calm(self):
+        """What is in swap is made up; the process, its memory and the reading are real."""
+        idle = subprocess.Popen(["sleep", "1000"])
+        self.addCleanup(idle.wait)
+        self.addCleanup(idle.kill)
+        real = pathlib.Path(f"/proc/{idle.pid}")
+        stack = wait_for("a stack", lambda: [line for line in (real / "maps").read_text().splitlines()
+                                             if line.endswith("[stack]")])[0]
+        begin, end = (int(part, 16) for part in stack.split()[0].split("-"))
+        top = end // 4096 - 1  # the one that is there
+        self.write(f"proc/{idle.pid}/status", "VmSwap: 4 kB\n")
+        self.write(f"proc/{idle.pid}/maps", stack + "\n")
+        with open(self.root / f"proc/{idle.pid}/pagemap", "wb") as pagemap:
+            pagemap.seek(top * 8)
+            pagemap.write(struct.pack("=Q", 1 << 62))
+        self.assertLess(begin // 4096, top)
+        self.write("proc/swaps", "Filename Type Size Used Priority\n"
+                                 "/dev/tmemswap0 partition 4096 96 -2\n")
+        self.write("sys/kernel/tmem/state", "connected\n")
+        self.write("sys/kernel/tmem/swap/pool_pages", "1\n")
+        self.set_meminfo(SwapTotal=4096, SwapFree=4000)
+        self.write("proc/vmstat", "workingset_refault_file 7\npswpin 30\npswpout 9\n")
+        self.start("--interval", "1")
+        self.wait_report(" swapin=30 .* back=0 ")
+        self.wait_report(" swapin=29 .* back=1 ", 40)
+        self.assertGreater(self.store.reports[-1][0] - self.store.reports[0][0], 14)
+
+    def test_how_much_at_most_is_a_number_of_mib(self):
+        for value in ("-1", "1025", "many", ""):
+            done = subprocess.run([GUESTD, "--shrink", value], capture_output=True, text=True,
+                                  check=False, timeout=LIMIT_S)
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr, "--shrink is a number of MiB a second from 0 to 1024")
+
+
 class Store(Guest):
     def test_without_xenbus_it_ends_and_says_what_to_do(self):
         done = subprocess.run([GUESTD, "--root", self.root], capture_output=True, text=True,

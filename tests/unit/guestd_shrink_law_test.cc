@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
-#include "tools/tmem-guestd/shrink_law.h"
+#include "tools/tmem-guestd/shrink.h"
 
 namespace tmem {
 namespace {
 
 constexpr uint32_t kMostPagesPerS = 4096;
-constexpr uint64_t kStepMs = 250;
+constexpr uint64_t kStepMs = kShrinkStepMs;
 
 // A guest of 1 GiB, half of it available, and so many pages in the pool. Reading one takes 10 us.
 struct Guest {

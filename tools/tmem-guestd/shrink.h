@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-enum { kShrinkStepMs = 250 };
+enum { kShrinkStepMs = 500 };
 
 typedef struct {
   uint32_t most_pages_per_s;  // 0: off

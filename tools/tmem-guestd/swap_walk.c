@@ -15,6 +15,7 @@ enum {
   kPageBytes = 4096,
   kProcessLooks = 256,  // what opening a process costs, in pages looked at
   kLineLooks = 4,
+  kDenseChunk = 64,  // what is found is read first, and entries that are left are looked at again
 };
 static const uint64_t kWidestBytes = (uint64_t)1 << 40;
 static const uint64_t kSwapped = (uint64_t)1 << 62;
@@ -151,7 +152,8 @@ static void look_on(SwapWalk* walk, uint32_t types, unsigned most, FoundPages* f
                     uint32_t* looks) {
   uint64_t entries[kWalkChunk];
   const uint64_t pages = (walk->end - walk->at) / kPageBytes;
-  const size_t wanted = pages < kWalkChunk ? (size_t)pages : kWalkChunk;
+  const size_t chunk = walk->dense ? kDenseChunk : kWalkChunk;
+  const size_t wanted = pages < chunk ? (size_t)pages : chunk;
   const ssize_t got = pread(walk->pagemap, entries, wanted * sizeof(*entries),
                             (off_t)(walk->at / kPageBytes * sizeof(*entries)));
   const size_t count = got > 0 ? (size_t)got / sizeof(*entries) : 0;
@@ -162,6 +164,7 @@ static void look_on(SwapWalk* walk, uint32_t types, unsigned most, FoundPages* f
     if (types >> (entries[i] % kSwapTypes) & 1)
       found->addresses[found->count++] = walk->at + i * kPageBytes;
   }
+  walk->dense = found->count > 0;
   walk->at = count == 0 ? walk->end : walk->at + i * kPageBytes;
   spend(looks, (uint32_t)i);
 }

@@ -30,6 +30,7 @@ typedef struct {
   int pid;              // 0: none is open
   uint64_t pages_left;  // of it in swap, when it was opened
   uint64_t at, end;     // where it goes on, in addresses
+  bool dense;           // there were some just before
   size_t names_length, names_at, maps_length, maps_at;
   char names[1024] __attribute__((aligned(8)));  // as getdents64() gives them
   char lines[4096];
