@@ -86,6 +86,47 @@ TEST_CASE("swap walk: leaves out what must not or cannot be read") {
   CHECK(walk.calls < 100);
 }
 
+TEST_CASE("swap walk: no more of a process than its control groups have room for") {
+  const FakeRoot root;
+  Pages all;
+  write_process(root, 5, {third_swapped(mapping(0x10000, 300), all, 5)});
+  const auto limit = [&](const std::string& file, const std::string& text) {
+    root.write("../sys/fs/cgroup/" + file, text + "\n");
+  };
+  root.write("5/cgroup", "0::/a.slice/b.service\n");
+  limit("a.slice/memory.current", "1000000");
+  limit("a.slice/b.service/memory.current", "500000");
+  SECTION("without a limit there is room for all") {
+    limit("a.slice/memory.max", "max");
+    limit("a.slice/b.service/memory.high", "max");
+    CHECK(Walk(root.path()).all() == all);
+  }
+  SECTION("a tenth of its limit stays free") {
+    limit("a.slice/b.service/memory.max", "1000000");
+    CHECK(Walk(root.path()).all().size() == 400'000 / 4096);
+    CHECK(Walk(root.path()).all(kAnySwapType, 7).size() == 400'000 / 4096);
+  }
+  SECTION("a limit further up counts too, and so does the one that only slows down") {
+    limit("a.slice/b.service/memory.max", "1000000");
+    limit("a.slice/memory.high", "1200000");
+    CHECK(Walk(root.path()).all().size() == 80'000 / 4096);
+  }
+  SECTION("a group that is full gets nothing") {
+    limit("a.slice/memory.max", "1000000");
+    CHECK(Walk(root.path()).all().empty());
+  }
+  SECTION("version 1") {
+    root.write("5/cgroup", "4:cpu,memory:/a\n0::/\n");
+    CHECK(Walk(root.path()).all().empty());
+    root.write("5/cgroup", "4:memory:/\n1:name=systemd:/memory\n");
+    CHECK(Walk(root.path()).all() == all);
+  }
+  SECTION("a name without end") {
+    root.write("5/cgroup", "0::/" + std::string(5000, 'x') + "\n");
+    CHECK(Walk(root.path()).all().empty());
+  }
+}
+
 TEST_CASE("swap walk: types tell one swap area from another") {
   const FakeRoot root;
   Pages first, second;

@@ -8,12 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cgroup_room.h"
 #include "file.h"
 #include "text.h"
 
 enum {
   kPageBytes = 4096,
-  kProcessLooks = 256,  // what opening a process costs, in pages looked at
+  kProcessLooks = 256,  // what asking a process costs, in pages looked at
+  kEnterLooks = 1024,
   kLineLooks = 4,
   kDenseChunk = 64,  // what is found is read first, and entries that are left are looked at again
 };
@@ -89,19 +91,21 @@ static void take_swap(void* context, const char* line) {
   take_number(&at, kib);
 }
 
-static void enter_process(SwapWalk* walk, int pid) {
+static bool enter_process(SwapWalk* walk, int pid) {
   uint64_t kib = 0;
   const int status = open_of(walk, pid, "/status");
-  if (status < 0) return;
+  if (status < 0) return false;
   for_each_line(status, take_swap, &kib);
   close(status);
-  if (kib == 0) return;
+  if (kib == 0) return false;
   walk->maps = open_of(walk, pid, "/maps");
   walk->pagemap = open_of(walk, pid, "/pagemap");
   walk->pid = pid;
   walk->pages_left = kib / (kPageBytes / 1024);
+  walk->room_pages = cgroup_room_bytes(walk->root, pid) / kPageBytes;
   walk->maps_length = walk->maps_at = 0;
-  if (walk->maps < 0 || walk->pagemap < 0) leave_process(walk);
+  if (walk->maps < 0 || walk->pagemap < 0 || walk->room_pages == 0) leave_process(walk);
+  return true;
 }
 
 // The next line of the maps, without its end; NULL: no more. Of one that is too long, the
@@ -169,6 +173,10 @@ static void look_on(SwapWalk* walk, uint32_t types, unsigned most, FoundPages* f
   spend(looks, (uint32_t)i);
 }
 
+static bool has_more(const SwapWalk* walk) {
+  return walk->pages_left > 0 && walk->room_pages > 0;
+}
+
 bool swap_walk_next(SwapWalk* walk, uint32_t types, unsigned most, FoundPages* found,
                     uint32_t* looks) {
   if (most > kFoundMax) most = kFoundMax;
@@ -182,12 +190,15 @@ bool swap_walk_next(SwapWalk* walk, uint32_t types, unsigned most, FoundPages* f
         return false;
       }
       spend(looks, kProcessLooks);
-      if (pid != getpid()) enter_process(walk, pid);
+      if (pid != getpid() && enter_process(walk, pid)) spend(looks, kEnterLooks);
       found->pid = walk->pid;
-    } else if (walk->at < walk->end && walk->pages_left > 0) {
-      look_on(walk, types, most, found, looks);
+    } else if (walk->at < walk->end && has_more(walk)) {
+      const unsigned before = found->count;
+      const uint64_t allowed = before + walk->room_pages;
+      look_on(walk, types, allowed < most ? (unsigned)allowed : most, found, looks);
+      walk->room_pages -= found->count - before;
     } else {
-      const char* line = walk->pages_left > 0 ? next_line(walk) : NULL;
+      const char* line = has_more(walk) ? next_line(walk) : NULL;
       spend(looks, kLineLooks);
       if (line)
         take_mapping(walk, line);

@@ -3,7 +3,8 @@
 // call does is bounded, and so is the memory: a large guest takes many calls.
 //
 // Anonymous pages only: a swapped page of shared memory or tmpfs is in no page table. Left out are
-// mappings that their process itself may not read, and reservations of more than a TiB.
+// mappings that their process itself may not read, reservations of more than a TiB, and what would
+// fill a control group.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +30,7 @@ typedef struct {
   int maps, pagemap;
   int pid;              // 0: none is open
   uint64_t pages_left;  // of it in swap, when it was opened
+  uint64_t room_pages;  // that its control groups leave it
   uint64_t at, end;     // where it goes on, in addresses
   bool dense;           // there were some just before
   size_t names_length, names_at, maps_length, maps_at;
