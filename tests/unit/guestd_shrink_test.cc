@@ -211,8 +211,8 @@ TEST_CASE("self-shrinking: a step ends when processes wait, or when it took long
   SECTION("some wait, more than is calm: the same batch is the last") {
     guest.stall_us = 50'000;
   }
-  SECTION("50 ms of reading") {
-    guest.batch_us = 20'000;
+  SECTION("100 ms of reading") {
+    guest.batch_us = 40'000;
   }
   uint64_t most = 0;
   for (int i = 0; i < 100; ++i) {

@@ -10,7 +10,7 @@
 #include "text.h"
 
 enum {
-  kStepUs = 50000,     // of reading, at most: meanwhile the agent hears nothing
+  kStepUs = 100000,    // of reading, at most: meanwhile the agent hears nothing
   kStepLooks = 32768,  // pages whose place is looked up
   kTrialPages = 512,   // by then it shows whether slots are freed (the kernel frees them by 64)
   kUsefulPages = 64,   // a pass that brings fewer is not repeated soon

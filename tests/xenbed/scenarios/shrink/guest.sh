@@ -24,6 +24,7 @@ case "$1" in
     echo "some=$some back=$back out=$out cpu=$(($(cpu_ns) / 1000000)) up=$(cut -d. -f1 /proc/uptime)"
     ;;
   calm)
+    sleep 10
     cpu=$(cpu_ns)
     sleep "$2"
     echo "cpu_us_per_s=$((($(cpu_ns) - cpu) / 1000 / $2))"
