@@ -9,6 +9,7 @@ enum {
   kFirstRestMs = 60000,
   kProvenMs = 300000,  // undisturbed for so long: the next quiet is a first one again
   kOutPages = 64,      // so many swapped out since the last look: memory is short
+  kFreshPages = 512,   // so many since a rest end it
   kBackPages = 64,     // so many read back by others: the same, where there is no PSI
   kForeignUs = 2000,
   kCalmUsPerMs = 1,       // 0.1 % of the time
@@ -86,11 +87,17 @@ static bool has_room(const ShrinkLaw* law, const ShrinkInput* input) {
 bool shrink_law_calm(ShrinkLaw* law, const ShrinkInput* input) {
   const uint64_t elapsed_ms = smaller(less(input->now_ms, law->last.now_ms), kMostElapsedMs);
   const bool went_out = less(input->swap_out_pages, law->last.swap_out_pages) >= kOutPages;
+  // However slowly: there is something new to bring back.
+  const bool fresh =
+      law->rest_ms > 0 && less(input->swap_out_pages, law->rest_out_pages) >= kFreshPages;
   if (!law->begun) {
     law->begun = true;
     be_quiet(law, input->now_ms + law->quiet_ms);
   } else if (others_waited(law, input, elapsed_ms) || went_out || input->alarmed) {
     disturb(law, went_out, input->now_ms);
+  } else if (fresh) {
+    law->rest_ms = 0;
+    be_quiet(law, input->now_ms + law->quiet_ms);
   } else if (law->active) {
     law->unused_ms = smaller(law->unused_ms + elapsed_ms, kMostElapsedMs);
   } else if (input->now_ms >= law->quiet_until_ms) {
@@ -121,5 +128,6 @@ void shrink_law_done(ShrinkLaw* law, uint32_t pages, uint64_t own_us) {
 
 void shrink_law_rest(ShrinkLaw* law, uint64_t now_ms) {
   law->rest_ms = (uint32_t)larger(longer(law->rest_ms), kFirstRestMs);
+  law->rest_out_pages = law->last.swap_out_pages;
   be_quiet(law, now_ms + law->rest_ms);
 }

@@ -29,8 +29,9 @@ typedef struct {
   bool active;  // calm for long enough
   bool roomy;
   uint64_t active_since_ms, quiet_until_ms;
-  uint32_t quiet_ms;  // how long the next quiet lasts
-  uint32_t rest_ms;   // the last rest, if nothing was swapped out since
+  uint32_t quiet_ms;        // how long the next quiet lasts
+  uint32_t rest_ms;         // the last rest, if little was swapped out since
+  uint64_t rest_out_pages;  // the counter then
   ShrinkInput last;
   uint64_t own_us;          // that the agent's reads took since then
   uint64_t foreign_us;      // that others waited, leaking at the rate that still is calm
