@@ -22,11 +22,13 @@ constexpr double kReturnsGain = 2.0;
 // Where PSI tells of a wait that no page explains: so much of the guest for each share of time.
 constexpr double kPressureGain = 0.25;
 // Probing: at most this share of the guest a second. Pages are missed only when they are next
-// wanted, so what was taken in half a minute must be little; less is lost where a pool has them.
-// Who holds less pressure for harmless probes more slowly.
+// wanted, so what was taken in half a minute must be little; less is lost where a pool has them,
+// and nothing where another guest misses more. Who holds less pressure for harmless probes more
+// slowly.
 constexpr double kProbeRatio = 0.002;
 constexpr double kProbePoolRatio = 0.004;
 constexpr double kProbeFullSome = 0.001;
+constexpr double kYieldRatio = 0.05;
 // Over which pressure is averaged for probing.
 constexpr double kCalmTimeMs = 6'000;
 constexpr double kProvenHalfLifeMs = 60'000;
@@ -46,10 +48,6 @@ double margin_bytes(const Sample& sample, double guest_bytes) {
   return std::max(static_cast<double>(sample.reserve_bytes), guest_bytes * kMarginRatio);
 }
 
-uint64_t minus(uint64_t a, uint64_t b) {
-  return a > b ? a - b : 0;
-}
-
 }  // namespace
 
 void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
@@ -65,8 +63,9 @@ void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
 double GuestNeed::use_growth(const Estimate& estimate, uint64_t elapsed_ms) {
   const Sample& sample = *estimate.sample;
   const auto actual = static_cast<double>(estimate.facts.actual_bytes);
-  const uint64_t used = minus(sample.total_bytes, sample.available_bytes) + sample.swap_used_bytes;
-  const auto rise = static_cast<double>(minus(used, used_bytes_));
+  const uint64_t used =
+      minus_or_zero(sample.total_bytes, sample.available_bytes) + sample.swap_used_bytes;
+  const auto rise = static_cast<double>(minus_or_zero(used, used_bytes_));
   used_bytes_ = used;
   if (rise < actual * kRiseMinRatio || elapsed_ms == 0) return 0;
   return rise * kForesight + margin_bytes(sample, actual) -
@@ -75,7 +74,6 @@ double GuestNeed::use_growth(const Estimate& estimate, uint64_t elapsed_ms) {
 
 // What the guest needs above what it has, by the strongest signal; 0: nothing presses.
 double GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
-  const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;
   double growth = 0;
   const auto consider = [&](double bytes, const char* why) {
     if (bytes <= growth) return;
@@ -84,10 +82,10 @@ double GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint
   };
   const double some = estimate.rates.some_ratio;
   const bool pressed = some > some_ratio || estimate.urgent;
-  if (estimate.sample && estimate.sample_age_ms == 0)
-    consider(use_growth(estimate, elapsed_ms), reason::kUse);
+  if (sampled_) consider(use_growth(estimate, elapsed_ms), reason::kUse);
+  const double since_s = sampled_ ? sample_s() : static_cast<double>(elapsed_ms) / 1000;
   if (pressed || !estimate.sample)
-    consider(page_bytes(returns(estimate.rates)) * elapsed_s * kReturnsGain, reason::kReturns);
+    consider(page_bytes(returns(estimate.rates)) * since_s * kReturnsGain, reason::kReturns);
   if (pressed)
     consider(static_cast<double>(estimate.facts.actual_bytes) * some * kPressureGain,
              reason::kPressure);
@@ -100,20 +98,29 @@ void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elap
   if (!estimate.sample) return;
   const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;
   const auto bytes = static_cast<double>(bytes_);
-  const double calm = 1 - some_average_ / some_ratio;
-  if (calm > 0) why_ = reason::kCalm;
-  if (calm > 0 && estimate.facts.actual_bytes <= bytes_) {
+  calm_ = std::max(0.0, 1 - some_average_ / some_ratio);
+  if (calm_ > 0) why_ = reason::kCalm;
+  if (calm_ > 0 && estimate.facts.actual_bytes <= bytes_) {
     const double ratio = estimate.facts.pool.has_client ? kProbePoolRatio : kProbeRatio;
-    bytes_ -= static_cast<uint64_t>(bytes * ratio * calm * elapsed_s *
+    bytes_ -= static_cast<uint64_t>(bytes * ratio * calm_ * elapsed_s *
                                     std::min(1.0, some_ratio / kProbeFullSome));
   }
-  if (estimate.sample_age_ms == 0) {
+  if (sampled_) {
     const Sample& sample = *estimate.sample;
     const auto actual = static_cast<double>(estimate.facts.actual_bytes);
     const double spare = static_cast<double>(sample.free_bytes) - margin_bytes(sample, actual);
-    const double taken = std::max(spare, 0.0) * std::min(1.0, elapsed_s * kFreeTakenRatio);
+    const double taken = std::max(spare, 0.0) * std::min(1.0, sample_s() * kFreeTakenRatio);
     bytes_ = std::min(bytes_, static_cast<uint64_t>(actual - taken));
   }
+}
+
+void GuestNeed::yield(const GuestSettings& settings, uint64_t elapsed_ms) {
+  if (calm_ == 0) return;
+  const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;
+  bytes_ -= static_cast<uint64_t>(static_cast<double>(bytes_) * kYieldRatio * calm_ *
+                                  std::min(1.0, elapsed_s));
+  bytes_ = std::max(bytes_, settings.min_bytes);
+  why_ = reason::kYield;
 }
 
 void GuestNeed::update(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms) {
@@ -124,9 +131,12 @@ void GuestNeed::update(const Estimate& estimate, double some_ratio, uint64_t ela
     used_bytes_ = UINT64_MAX;  // the first report is no rise
   }
   prove(estimate, elapsed_ms);
+  sample_ms_ = (sampled_ ? 0 : sample_ms_) + elapsed_ms;
+  sampled_ = estimate.sample && estimate.sample_age_ms == 0;
   const double fade = std::exp2(-static_cast<double>(elapsed_ms) / kCalmTimeMs);
   some_average_ = some_average_ * fade + estimate.rates.some_ratio * (1 - fade);
   why_ = reason::kHold;
+  calm_ = 0;
   const double growth = growth_bytes(estimate, some_ratio, elapsed_ms);
   if (growth > 0) {
     bytes_ = std::max(facts.actual_bytes, facts.target_bytes) + static_cast<uint64_t>(growth);

@@ -17,10 +17,6 @@ constexpr double kCushionDecades = 1.5;
 // What lies in a pool is of use to all.
 constexpr double kCushionPoolPart = 0.3;
 
-uint64_t minus(uint64_t a, uint64_t b) {
-  return a > b ? a - b : 0;
-}
-
 Claim claim_of(const Estimate& estimate, uint64_t wanted_bytes) {
   const GuestSettings& settings = estimate.facts.settings;
   const uint64_t most = std::max(settings.max_bytes, settings.min_bytes);
@@ -47,7 +43,8 @@ double cushion_ratio(double some_ratio) {
 void add_cushions(std::span<const Estimate> estimates, uint64_t capacity, double ratio,
                   std::vector<uint64_t>& given) {
   const uint64_t sum = std::accumulate(given.begin(), given.end(), uint64_t{0});
-  const auto surplus = static_cast<uint64_t>(static_cast<double>(minus(capacity, sum)) * ratio);
+  const auto surplus =
+      static_cast<uint64_t>(static_cast<double>(minus_or_zero(capacity, sum)) * ratio);
   if (surplus == 0) return;
   std::vector<Claim> claims;
   for (size_t i = 0; i < given.size(); ++i) {
@@ -66,13 +63,19 @@ Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estima
   const uint64_t capacity = capacity_bytes(host);
   const std::vector<uint64_t> entitled = entitlements(estimates, capacity);
   std::map<GuestId, GuestNeed> kept;
-  std::vector<Claim> claims;
-  for (size_t i = 0; i < estimates.size(); ++i) {
-    const Estimate& estimate = estimates[i];
+  uint64_t needed_bytes = 0;
+  for (const Estimate& estimate : estimates) {
     GuestNeed& need = kept[estimate.facts.id];
     if (const auto known = needs_.find(estimate.facts.id); known != needs_.end())
       need = known->second;
     need.update(estimate, some_ratio_, elapsed_ms);
+    needed_bytes += need.bytes();
+  }
+  std::vector<Claim> claims;
+  for (size_t i = 0; i < estimates.size(); ++i) {
+    const Estimate& estimate = estimates[i];
+    GuestNeed& need = kept[estimate.facts.id];
+    if (needed_bytes > capacity) need.yield(estimate.facts.settings, elapsed_ms);
     uint64_t wanted = need.bytes();
     if (host.pool_held_bytes > 0) {
       const uint64_t proven =

@@ -40,6 +40,7 @@ class Outcome:
     failed: int = 0
     skipped: list = field(default_factory=list)
     failures: list = field(default_factory=list)
+    outputs: dict = field(default_factory=dict)  # what failed tests printed, by name
     notes: list = field(default_factory=list)
 
 
@@ -112,6 +113,7 @@ def read_junit(path, outcome):
         elif case.get("status") != "disabled":
             outcome.failed += 1
             outcome.failures.append(name)
+            outcome.outputs[name] = case.findtext("system-out", default="")
 
 
 def runs_without_aslr():
@@ -237,9 +239,10 @@ def check_xenbed(_preset, _options, log, progress):
 
 
 def show_failure(name, path, outcome):
-    lines = path.read_text(errors="replace").splitlines()
-    print(f"---- {name} failed; the end of {path.relative_to(ROOT)}:")
-    print("\n".join(lines[-TAIL_LINES:]))
+    outputs = outcome.outputs or {str(path.relative_to(ROOT)): path.read_text(errors="replace")}
+    for what, output in outputs.items():
+        print(f"---- {name} failed; the end of {what}:")
+        print("\n".join(output.splitlines()[-TAIL_LINES:]))
     print(f"---- failed in {name}: {', '.join(outcome.failures)}", flush=True)
 
 

@@ -151,9 +151,13 @@ class FakeXen final : public HostMemory {
     if (found != domains_.end() && found->second.dying) std::ranges::fill(page(frame), std::byte{});
     static constexpr std::array<std::byte, kPageBytes> kZeroes{};
     if (std::memcmp(page(frame).data(), kZeroes.data(), kPageBytes) != 0) ++dirty_returns;
-    const DomId owner = std::exchange(s, FrameState{}).owner;
-    if (found != domains_.end() && found->second.dying && owned_locked(owner).empty())
-      domains_.erase(found);
+    s = FrameState{};
+  }
+  // After frames ended: a dying domain goes with its last one.
+  void erase_dead_locked() {
+    std::erase_if(domains_, [this](const auto& entry) {
+      return entry.second.dying && owned_locked(entry.first).empty();
+    });
   }
   void unmap_locked(const std::vector<Frame>& frames) {
     for (const Frame frame : frames) {
@@ -162,14 +166,13 @@ class FakeXen final : public HostMemory {
       const bool dying = found != domains_.end() && found->second.dying;
       if (--s.mapped == 0 && (s.released || dying)) end_locked(frame);
     }
+    erase_dead_locked();
   }
   void destroy_locked(DomId id) {
-    Domain& domain = domains_.at(id);
-    domain.dying = true;
-    const std::vector<Frame> owned = owned_locked(id);
-    if (owned.empty()) domains_.erase(id);
-    for (const Frame frame : owned)
+    domains_.at(id).dying = true;
+    for (const Frame frame : owned_locked(id))
       if (state(frame).mapped == 0) end_locked(frame);
+    erase_dead_locked();
   }
 
   mutable std::mutex mutex_;
@@ -280,6 +283,7 @@ class FakeHypervisor final : public Hypervisor {
       state.released = true;
       if (state.mapped == 0) xen_.end_locked(frame);
     }
+    xen_.erase_dead_locked();
     leave(lock, "release done");
     return {};
   }

@@ -102,10 +102,13 @@ bool soon(const Condition& condition) {
 
 TEST_CASE("keeper: the pool takes what is free but the head-room") {
   Host host;
-  host.fill();
+  // A look beside a growing pool counts a slot twice, and sets that right at the next.
+  CHECK(soon([&] {
+    host.fill();
+    return host.available_bytes() < kHeadRoomBytes + 2 * kSlotBytes;
+  }));
   CHECK(host.available_bytes() >= kHeadRoomBytes);
-  CHECK(host.available_bytes() < kHeadRoomBytes + 2 * kSlotBytes);
-  CHECK(host.keeper->state().plan.bound == Bound::kHeadRoom);
+  CHECK(soon([&] { return host.keeper->state().plan.bound == Bound::kHeadRoom; }));
 }
 
 TEST_CASE("keeper: memory that is claimed is given back unasked") {
@@ -114,7 +117,8 @@ TEST_CASE("keeper: memory that is claimed is given back unasked") {
   const uint64_t held_before = host.held_bytes();
   host.xen().claimed_bytes = 6 * kSlotBytes;
   CHECK(soon([&] { return host.available_bytes() >= kHeadRoomBytes; }));
-  CHECK(host.held_bytes() <= held_before - 4 * kSlotBytes);
+  // A slot counts as held until its release is over.
+  CHECK(soon([&] { return host.held_bytes() <= held_before - 4 * kSlotBytes; }));
   CHECK(host.xen().dirty_returns == 0);
 }
 

@@ -70,6 +70,32 @@ TEST_CASE("policy selfballoon+psi: half of what is free above the margin goes ea
   CHECK(plan.wishes[0].reason == std::string(reason::kCalm));
 }
 
+TEST_CASE("policy selfballoon+psi: decisions between two reports do not slow that down") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 500)};
+  guests[0].sample->free_bytes = 110 * kMiB;
+  (void)strategy.plan(host(1000, 2048), guests);
+  for (guests[0].sample_age_ms = 100; guests[0].sample_age_ms < 1000;
+       guests[0].sample_age_ms += 100)
+    CHECK(mib(strategy.plan(host(1000 + guests[0].sample_age_ms, 2048), guests), 0) >= 499);
+  guests[0].sample_age_ms = 0;
+  CHECK(mib(strategy.plan(host(2000, 2048), guests), 0) == 450);
+}
+
+TEST_CASE("policy selfballoon+psi: calm guests yield where others need more than there is") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 400), guest(2, 400)};
+  uint64_t now_ms = 0;
+  (void)settle(strategy, guests, 800, 0, now_ms, 2);
+  guests[1].rates.some_ratio = 1;
+  (void)settle(strategy, guests, 800, 0, now_ms, 3);
+  CHECK(guests[0].facts.actual_bytes / kMiB < 360);  // 400 * 0.95^2 and less
+  CHECK(guests[1].facts.actual_bytes / kMiB > 440);
+  guests[0].rates.some_ratio = 0.002;  // it hurts now: no further
+  const uint64_t left_mib = guests[0].facts.actual_bytes / kMiB;
+  CHECK(settle(strategy, guests, 800, 0, now_ms, 3) >= left_mib);
+}
+
 TEST_CASE("policy selfballoon+psi: who had pressure of late is left alone for a while") {
   SelfballoonPsi strategy(kHarmless);
   std::vector guests = {guest(1, 512)};

@@ -127,6 +127,8 @@ uint64_t Store::evict(Worker& worker, uint64_t bytes) {
 
 uint64_t Store::evict_client(Worker& worker, Client& client) {
   const auto pages = [&client] { return client.usage.pages[0].load(); };
+  // Pages are counted under their shard's lock: what went before this call is counted after this.
+  for (auto& shard : impl_->shards) const std::lock_guard lock(shard->lock);
   // Not by the pages held: another thread may be freeing some that were flushed before.
   const uint64_t before = sum_counters(client).evicted_pages;
   while (impl_->reclaim_pending(64)) {

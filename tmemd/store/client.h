@@ -41,6 +41,9 @@ struct ObjectNode {
   Handle record = 0;
   uint64_t pages = 0;
   Leaf* leaves = nullptr;  // list, owned
+
+  // Nobody can see its pages any more: it was flushed, or its pool.
+  bool is_stale() const;
 };
 using PoolObjectList = boost::intrusive::list<
     ObjectNode, boost::intrusive::member_hook<ObjectNode, PoolObjectHook, &ObjectNode::pool_hook>>;
@@ -176,5 +179,9 @@ class Client : public std::enable_shared_from_this<Client> {
     usage.pages[static_cast<size_t>(kind)].fetch_sub(1, std::memory_order_relaxed);
   }
 };
+
+inline bool ObjectNode::is_stale() const {
+  return detached || generation != client->pools[pool].load().generation;
+}
 
 }  // namespace tmem::store

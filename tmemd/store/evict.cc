@@ -23,12 +23,16 @@ bool Impl::remove_sharer(const ContentStore::Sharer& sharer, Handle content, con
     return false;
   if (client != nullptr && object->client != client) return false;
   if (segment != nullptr && !contents.is_in(content, *segment)) return false;
-  Client& holder = *object->client;
   shard.remove_page(*object, sharer.index, sharer.page);
+  count_evicted(*object, 1);
   shard.forget_if_empty(*object);
-  holder.add(0, Counter::kEvictedPages, 1);
-  evicted_pages.fetch_add(1, std::memory_order_relaxed);
   return true;
+}
+
+void Impl::count_evicted(const ObjectNode& object, uint64_t pages) {
+  if (object.is_stale()) return;
+  object.client->add(0, Counter::kEvictedPages, pages);
+  evicted_pages.fetch_add(pages, std::memory_order_relaxed);
 }
 
 // Drops what the busy segment holds; pages with a shared hit move to the young end once, contents
@@ -111,13 +115,13 @@ uint64_t Impl::drop_same_filled(Client& client, uint32_t limit) {
       for (auto it = objects.begin(); it != objects.end() && dropped < limit && looked < limit;) {
         ObjectNode& object = *it++;
         ++looked;
-        dropped += shards[s]->remove_pages(object, limit, true);
+        const uint32_t removed = shards[s]->remove_pages(object, limit, true);
+        count_evicted(object, removed);
+        dropped += removed;
         shards[s]->forget_if_empty(object);
       }
     }
   }
-  client.add(0, Counter::kEvictedPages, dropped);
-  evicted_pages.fetch_add(dropped, std::memory_order_relaxed);
   return dropped;
 }
 
@@ -133,13 +137,13 @@ uint64_t Impl::drop_objects(Client& client, uint32_t limit) {
       auto& objects = pool.objects[s];
       while (dropped < limit && !objects.empty() && objects.front().kind == Kind::kEphemeral) {
         ObjectNode& object = objects.front();
-        dropped += shards[s]->remove_pages(object, limit - dropped, false);
+        const uint32_t removed = shards[s]->remove_pages(object, limit - dropped, false);
+        count_evicted(object, removed);
+        dropped += removed;
         shards[s]->forget_if_empty(object);
       }
     }
   }
-  client.add(0, Counter::kEvictedPages, dropped);
-  evicted_pages.fetch_add(dropped, std::memory_order_relaxed);
   return dropped;
 }
 

@@ -120,6 +120,9 @@ class Impl {
   // content is not in `segment` (if given) any more, or the page not of `client` (if given).
   bool remove_sharer(const ContentStore::Sharer& sharer, Handle content, const Segment* segment,
                      const Client* client);
+  // Counts pages that were taken from the object under its shard's lock as evicted, unless a flush
+  // had taken them from the guest before.
+  void count_evicted(const ObjectNode& object, uint64_t pages);
   uint64_t drop_segment(Worker::State& worker, Segment& segment);
   uint64_t drop_refs(Client& client, const Owner& scope, const std::vector<Handle>& handles);
   uint64_t drop_scoped(Worker::State& worker, Client& client, uint64_t older_than);

@@ -55,7 +55,7 @@ bool Impl::reclaim_slice(Pending& pending, uint32_t limit) {
       auto& objects = pool.objects[s];
       if (objects.empty()) continue;
       ObjectNode& object = objects.front();
-      if (!object.detached && object.generation == pool.load().generation) continue;
+      if (!object.is_stale()) continue;
       shard.remove_pages(object, limit, false);
       shard.forget_if_empty(object);
       return true;

@@ -192,6 +192,7 @@ void WorkerThread::wait_for_events(int timeout_ms) {
   since_events_ = 0;
   std::array<epoll_event, kEventsPerWait> events;
   const int count = epoll_wait(epoll_.get(), events.data(), kEventsPerWait, timeout_ms);
+  if (count > 0) now_ns_ = monotonic_ns();
   for (int i = 0; i < count; ++i) {
     if (events[static_cast<size_t>(i)].data.ptr == nullptr) continue;
     auto& attachment = *static_cast<Attachment*>(events[static_cast<size_t>(i)].data.ptr);
@@ -199,6 +200,7 @@ void WorkerThread::wait_for_events(int timeout_ms) {
         attachment.state_ == Attachment::State::kNew)
       continue;
     const CloseReason closed = attachment.queue_->note_event();
+    charge(attachment);
     if (closed != CloseReason::kOpen) {
       std::erase(ready_, &attachment);
       std::erase(resting_, &attachment);
@@ -264,7 +266,8 @@ bool WorkerThread::run_turn(Attachment& attachment, uint32_t* executed) {
   return false;
 }
 
-// Time, not requests: some take a hundred times as long as others. The clock is read once a turn.
+// Time, not requests: some take a hundred times as long as others, and events cost time, too. The
+// clock is read once a turn and once an event.
 void WorkerThread::charge(Attachment& attachment) {
   const uint64_t now_ns = monotonic_ns();
   attachment.served_ns_ += now_ns - now_ns_;

@@ -56,7 +56,7 @@ class Attachment {
   // Of the thread only.
   State state_ = State::kNew;
   uint64_t last_work_ns_ = 0;
-  uint64_t served_ns_ = 0;  // time that its requests took; see WorkerThread::charge()
+  uint64_t served_ns_ = 0;  // time its requests and events took; see WorkerThread::charge()
   uint64_t rests_until_ns_ = 0;
   uint32_t rested_after_ = 0;  // so many empty events in a row
   bool drained_ = true;        // its ring was empty when it was last looked at
