@@ -6,7 +6,7 @@ DOM0_MIB = 448
 ORDER = 21
 GATE = False
 # A process of HOG_MIB is idle while another takes BURST_MIB for a moment. WITHIN_S: after a burst.
-SETTINGS = {"HOG_MIB": 40, "BURST_MIB": 110, "WITHIN_S": 300}
+SETTINGS = {"HOG_MIB": 24, "BURST_MIB": 115, "WITHIN_S": 300}
 
 
 def check(result):
