@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Usage: guest.sh start | hog MIB | release | burst MIB | figures | calm SECONDS
+# Usage: guest.sh start | hog MIB | release | burst MIB | push MIB | figures | calm SECONDS
 . /bed/lib.sh
 
 cpu_ns() { cut -d' ' -f1 "/proc/$(pidof tmem-guestd)/schedstat"; }
@@ -17,6 +17,14 @@ case "$1" in
   hog) hog --mib "$2" --pause-file /run/hold ;;
   release) rm /run/hold ;;
   burst) dd if=/dev/zero of=/dev/null bs="$2M" count=1 2>&1 | grep -v records ;;
+  push)
+    # A second burst would take the pages that were brought back last, or its own.
+    left=$2
+    while [ "$left" -gt 0 ]; do
+      echo 4M > /sys/fs/cgroup/load/memory.reclaim
+      left=$((left - 4))
+    done
+    ;;
   figures)
     some=$(sed -n 's/^some.*total=//p' /proc/pressure/memory)
     back=$(xenstore-read data/tmem/report | tr ' ' '\n' | sed -n 's/^back=//p')

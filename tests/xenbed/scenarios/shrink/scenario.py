@@ -11,9 +11,8 @@ SETTINGS = {"HOG_MIB": 24, "BURST_MIB": 115, "WITHIN_S": 300}
 
 def check(result):
     pages = result.settings["HOG_MIB"] << 8
-    # The first takes all of it away, the next what it needs.
-    for burst, part in (("first", 0.8), ("again", 0.2)):
-        yield result.at_least(f"{burst}.held_pages", part * pages)
+    for burst in ("first", "again"):
+        yield result.at_least(f"{burst}.held_pages", 0.7 * pages)
         yield result.at_most(f"{burst}.left_pages", 0.2 * result[f"{burst}.held_pages"])
         yield result.at_most(f"{burst}.seconds", result.settings["WITHIN_S"])
         # In thousandths of a percent.
