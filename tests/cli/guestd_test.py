@@ -244,7 +244,7 @@ class Reports(Guest):
             self.store.last(),
             "1 seq=1 up_ms=100250 total_kib=200000 free_kib=20000 avail_kib=80000 cache_kib=70010 "
             "anon_kib=50000 commit_kib=80000 reserve_kib=4000 swap_kib=0 refault=7 swapin=3 "
-            "some_us=1234 full_us=617 urgent=0 mode=0")
+            "some_us=1234 full_us=617 urgent=0 back=0 mode=0")
         self.assertLess(len(self.store.last()), 512)
 
     def test_heartbeats_while_calm_and_each_second_while_memory_moves(self):
@@ -258,7 +258,7 @@ class Reports(Guest):
         times = [at for at, _ in self.store.reports]
         self.assertLess(times[5] - times[3], 3.5)
 
-    def test_an_alarm_is_reported_at_once_but_not_more_than_ten_times_a_second(self):
+    def test_an_alarm_is_reported_at_once_but_not_more_than_four_times_a_second(self):
         self.start("--interval", "60")
         self.wait_report(" seq=1 ")
         begin, seen = time.monotonic(), len(self.store.reports)
@@ -267,16 +267,16 @@ class Reports(Guest):
             time.sleep(0.005)
         urgent = [at for at, _ in self.store.reports[seen:]]
         self.assertGreaterEqual(len(urgent), 3)
-        self.assertLessEqual(len(urgent), 12)
+        self.assertLessEqual(len(urgent), 5)
         self.assertLess(urgent[0] - begin, 0.5)
-        self.assertTrue(all(b - a > 0.08 for a, b in zip(urgent, urgent[1:])), urgent)
+        self.assertTrue(all(b - a > 0.2 for a, b in zip(urgent, urgent[1:])), urgent)
         self.assertRegex(self.store.last(), " urgent=[1-9]")
 
     def test_once_needs_no_xen(self):
         (self.root / "proc/pressure/memory").unlink()
         done = subprocess.run([GUESTD, "--root", self.root, "--once"], capture_output=True,
                               text=True, check=True, timeout=LIMIT_S)
-        self.assertRegex(done.stdout, r"^1 seq=1 .* swapin=3 urgent=0 mode=0\n$")
+        self.assertRegex(done.stdout, r"^1 seq=1 .* swapin=3 urgent=0 back=0 mode=0\n$")
         self.assertEqual(done.stderr.count("/proc/pressure/memory"), 1)
 
     def test_without_psi_it_says_so_once_and_goes_on(self):
@@ -298,6 +298,42 @@ class Reports(Guest):
         self.set_meminfo(Committed_AS=committed)
         wait_for("another report", lambda: len(self.store.reports) > count + 1)
         self.assertEqual(self.words().count("Committed_AS"), 1)
+
+
+class Shrinking(Guest):
+    def test_pages_of_a_process_are_read_when_it_has_been_calm(self):
+        """What is in swap is made up; the process, its memory and the reading are real."""
+        idle = subprocess.Popen(["sleep", "1000"])
+        self.addCleanup(idle.wait)
+        self.addCleanup(idle.kill)
+        real = pathlib.Path(f"/proc/{idle.pid}")
+        stack = wait_for("a stack", lambda: [line for line in (real / "maps").read_text().splitlines()
+                                             if line.endswith("[stack]")])[0]
+        begin, end = (int(part, 16) for part in stack.split()[0].split("-"))
+        top = end // 4096 - 1  # the one that is there
+        self.write(f"proc/{idle.pid}/status", "VmSwap: 4 kB\n")
+        self.write(f"proc/{idle.pid}/maps", stack + "\n")
+        with open(self.root / f"proc/{idle.pid}/pagemap", "wb") as pagemap:
+            pagemap.seek(top * 8)
+            pagemap.write(struct.pack("=Q", 1 << 62))
+        self.assertLess(begin // 4096, top)
+        self.write("proc/swaps", "Filename Type Size Used Priority\n"
+                                 "/dev/tmemswap0 partition 4096 96 -2\n")
+        self.write("sys/kernel/tmem/state", "connected\n")
+        self.write("sys/kernel/tmem/swap/pool_pages", "1\n")
+        self.set_meminfo(SwapTotal=4096, SwapFree=4000)
+        self.write("proc/vmstat", "workingset_refault_file 7\npswpin 30\npswpout 9\n")
+        self.start("--interval", "1")
+        self.wait_report(" swapin=30 .* back=0 ")
+        self.wait_report(" swapin=29 .* back=1 ", 40)
+        self.assertGreater(self.store.reports[-1][0] - self.store.reports[0][0], 14)
+
+    def test_how_much_at_most_is_a_number_of_mib(self):
+        for value in ("-1", "1025", "many", ""):
+            done = subprocess.run([GUESTD, "--shrink", value], capture_output=True, text=True,
+                                  check=False, timeout=LIMIT_S)
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stderr, "--shrink is a number of MiB a second from 0 to 1024")
 
 
 class Store(Guest):

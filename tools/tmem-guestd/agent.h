@@ -6,6 +6,7 @@
 #include "pace.h"
 #include "sample.h"
 #include "session.h"
+#include "shrink.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,20 +17,22 @@ typedef struct {
   Session session;
   Pace pace;
   GuestMode mode;
+  Shrink shrink;
   uint64_t next_sample_ms;
   uint64_t sequence;
   bool lacking;  // no report can be made: said already
 
-  bool report_due;  // whatever the pace says
-  uint64_t urgent;  // alarms so far
-  bool urgent_due;  // not reported yet
-  bool alarmed;     // not seen by the law yet
+  bool report_due;          // whatever the pace says
+  uint64_t report_from_ms;  // not before
+  uint64_t urgent;          // alarms so far
+  bool urgent_due;          // not reported yet
+  bool alarmed;             // not seen by the law yet
   uint64_t alarm_taken_ms;
 } Agent;
 
 // Returns 0, or an exit status after having said what is wrong.
 int agent_start(Agent* agent, const char* root, const char* xenbus, uint32_t heartbeat_ms,
-                uint64_t now_ms);
+                const ShrinkSettings* shrink, uint64_t now_ms);
 // Reads what xenstored sent.
 void agent_receive(Agent* agent, uint64_t now_ms);
 // Processes wait for memory: report at once.
@@ -37,7 +40,7 @@ void agent_alarm(Agent* agent, uint64_t now_ms);
 // Does what is due.
 void agent_tick(Agent* agent, uint64_t now_ms);
 // When something will be due.
-uint64_t agent_deadline_ms(const Agent* agent, uint64_t now_ms);
+uint64_t agent_deadline_ms(const Agent* agent);
 
 #ifdef __cplusplus
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "bring_back.h"
 #include "file.h"
 #include "options.h"
 #include "pressure.h"
@@ -21,10 +22,16 @@
 
 enum { kSlackNs = 20000000 };  // wake-ups may come this late, so that the kernel can join them
 
-static uint64_t now_ms(void) {
+enum { kPagesPerMib = 256 };
+
+static uint64_t now_us(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+  return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static uint64_t now_ms(void) {
+  return now_us() / 1000;
 }
 
 static int print_report(const char* root) {
@@ -95,7 +102,7 @@ static void run(Agent* agent, int pressure, int signals) {
     agent_tick(agent, now);
     files[kXenbus].fd = agent->session.wire.file;
     files[kXenbus].events = POLLIN;
-    if (poll(files, kFiles, wait_ms(now, agent_deadline_ms(agent, now))) < 0) continue;
+    if (poll(files, kFiles, wait_ms(now, agent_deadline_ms(agent))) < 0) continue;
     now = now_ms();
     if (files[kXenbus].revents != 0) agent_receive(agent, now);
     if ((files[kPressure].revents & POLLPRI) != 0) agent_alarm(agent, now);
@@ -117,7 +124,9 @@ int main(int argc, char** argv) {
   if (options.once) return print_report(options.root);
   const int signals = open_signals();
   if (!options.xenbus) options.xenbus = find_xenbus(options.root, xenbus);
-  status = agent_start(&agent, options.root, options.xenbus, options.heartbeat_ms, now_ms());
+  const ShrinkSettings shrink = {options.shrink_mib_per_s * kPagesPerMib, now_us, bring_back_pages};
+  status =
+      agent_start(&agent, options.root, options.xenbus, options.heartbeat_ms, &shrink, now_ms());
   if (status != 0) return status;
   const int pressure = open_pressure_trigger(options.root);
   stay_in_memory(options.root);

@@ -9,6 +9,7 @@ typedef struct {
   const char* xenbus;  // NULL: the first of /dev/xen/xenbus and /proc/xen/xenbus that is there
   bool once;
   uint32_t heartbeat_ms;
+  uint32_t shrink_mib_per_s;  // 0: no self-shrinking
 } Options;
 
 // -1: go on. Otherwise the program's exit status.

@@ -32,5 +32,6 @@ void format_guest_report(char report[kReportSize], const GuestSample* sample, ui
     add_key(&text, " full_us=", sample->full_us, kCountMax);
   }
   add_key(&text, " urgent=", urgent, kCountMax);
+  add_key(&text, " back=", sample->back_pages, kCountMax);
   add_key(&text, " mode=", guest_mode ? 1 : 0, 1);
 }

@@ -82,13 +82,15 @@ static bool read_meminfo(int file, GuestSample* sample, const char** lacking) {
 
 // Counters that a kernel lacks stay zero.
 static void read_vmstat(int file, GuestSample* sample) {
-  enum { kRefaultFile, kRefault, kSwapIn, kAll };
+  enum { kRefaultFile, kRefault, kSwapIn, kSwapOut, kAll };
   Wanted values[kAll] = {[kRefaultFile] = {"workingset_refault_file", 0, false},
                          [kRefault] = {"workingset_refault", 0, false},  // before 5.9
-                         [kSwapIn] = {"pswpin", 0, false}};
+                         [kSwapIn] = {"pswpin", 0, false},
+                         [kSwapOut] = {"pswpout", 0, false}};
   read_wanted(file, values, kAll);
   sample->refault_pages = values[values[kRefaultFile].found ? kRefaultFile : kRefault].value;
   sample->swap_in_pages = values[kSwapIn].value;
+  sample->swap_out_pages = values[kSwapOut].value;
 }
 
 typedef struct {
@@ -118,6 +120,13 @@ static void read_pressure(int file, GuestSample* sample) {
   sample->has_pressure = true;
   sample->some_us = lines.some_us;
   sample->full_us = lines.full_us;
+}
+
+bool read_some(const SampleSource* source, uint64_t* some_us) {
+  GuestSample sample = {0};
+  read_pressure(source->pressure, &sample);
+  *some_us = sample.some_us;
+  return sample.has_pressure;
 }
 
 // "81234.56 123.45"

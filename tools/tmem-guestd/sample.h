@@ -12,7 +12,9 @@ typedef struct {
   uint64_t uptime_ms;
   uint64_t total_kib, free_kib, available_kib, cache_kib, anon_kib, committed_kib, reserve_kib;
   uint64_t swap_used_kib, swap_free_kib;
-  uint64_t refault_pages, swap_in_pages;
+  uint64_t refault_pages;
+  uint64_t swap_in_pages, swap_out_pages;
+  uint64_t back_pages;  // that this agent brought back; it knows, the kernel does not
   bool has_pressure;
   uint64_t some_us, full_us;
 } GuestSample;
@@ -28,6 +30,8 @@ typedef struct {
 bool open_samples(SampleSource* source, const char* root);
 // False, with `lacking` set to what was not to be found, where no report can be made.
 bool read_sample(SampleSource* source, GuestSample* sample, const char** lacking);
+// Its some_us alone. False without PSI.
+bool read_some(const SampleSource* source, uint64_t* some_us);
 
 #ifdef __cplusplus
 }
