@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Usage: guest.sh disks | module | agent | liar | program MIB SECONDS SEED | commit MIB SECONDS |
-#                 files MIB SEED PASSES | state
+# Usage: guest.sh module | agent | silence | lie needy|absurd|malformed SECONDS | commit MIB SECONDS |
+#                 program|press MIB SECONDS SEED | files MIB SEED | state
 # xvda has files, xvdb is for swap. Of scenarios policy and policy-guests.
 . /bed/lib.sh
 
@@ -44,6 +44,11 @@ case "$1" in
       xenstore-write data/tmem/report "$say"
       sleep 1
     done
+    ;;
+  press)
+    # Without a last look at the pages, which takes long where they do not all fit.
+    timeout -s KILL "$3" hog --mib "$2" --seconds 1000 --seed "$4"
+    stalled
     ;;
   commit)
     # Its own buffer, which the kernel counts as committed, held while nobody reads the pipe.
