@@ -32,7 +32,7 @@ told neither g3
 guest_report g1 "$(in_guest g1 program "$PROGRAM_MIB" 12 81)" 200 module.
 told module_pressed g1
 
-guest_report g1 "$(in_guest g1 agent)" 60 agent.
+guest_report g1 "$(in_guest g1 agent)" 60 agent_start.
 guest_report g2 "$(in_guest g2 module)" 60 module.
 wait_for 30 report_is g1 fresh || fail "g1 is not heard"
 
@@ -63,7 +63,7 @@ echo "$report"
 for key in commit reserve total; do
   count own_commit.${key}_kib "$(echo "$report" | tr ' ' '\n' | sed -n "s/^${key}_kib=//p")"
 done
-guest_report g1 "$job1" 100 own_commit.
+guest_join g1 "$job1" 100
 freed=$(uptime_ms) full=$(memory_kib g1)
 guest_report g2 "$job2" 200 own_pressed.
 count own_freed.shrinks_ms "$(memory_ms g1 "$freed" most $((full - 4096)))"

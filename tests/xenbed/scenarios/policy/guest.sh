@@ -18,6 +18,7 @@ case "$1" in
     ;;
   agent)
     nobodys_load
+    available
     setsid tmem-guestd > /run/guestd.log 2>&1 < /dev/null &
     ;;
   silence)
@@ -51,9 +52,8 @@ case "$1" in
     stalled
     ;;
   commit)
-    # Its own buffer, which the kernel counts as committed, held while nobody reads the pipe.
-    dd if=/dev/zero bs="$2M" count=1 2> /run/dd.log | sleep "$3"
-    available
+    # A buffer that the kernel counts as committed and that is never touched: no pressure.
+    sleep "$3" | dd of=/dev/null bs="$2M" 2> /run/dd.log
     ;;
   program)
     # Ends its work after so many seconds with the fill, then verifies every page.
