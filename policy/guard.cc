@@ -15,9 +15,6 @@ namespace {
 // has to get them.
 constexpr uint64_t kGrowthMinBytes = 256 * kKiB;
 
-uint64_t minus(uint64_t a, uint64_t b) {
-  return a > b ? a - b : 0;
-}
 uint64_t scaled(uint64_t value, uint64_t part, uint64_t whole) {
   return whole == 0 ? 0
                     : static_cast<uint64_t>(static_cast<unsigned __int128>(value) * part / whole);
@@ -67,14 +64,14 @@ void force_back(std::span<const Estimate> estimates, uint64_t capacity,
       targets[i].bound = Bound::kHost;
     }
     sum += target;
-    if (facts.can_balloon) above_minimum += minus(target, facts.settings.min_bytes);
+    if (facts.can_balloon) above_minimum += minus_or_zero(target, facts.settings.min_bytes);
   }
-  const uint64_t excess = std::min(minus(sum, capacity), above_minimum);
+  const uint64_t excess = std::min(minus_or_zero(sum, capacity), above_minimum);
   if (excess == 0) return;
   for (size_t i = 0; i < targets.size(); ++i) {
     const GuestFacts& facts = estimates[i].facts;
     if (!facts.can_balloon) continue;
-    const uint64_t own = minus(targets[i].target_bytes, facts.settings.min_bytes);
+    const uint64_t own = minus_or_zero(targets[i].target_bytes, facts.settings.min_bytes);
     // Rounded up, so that the sum is not above the capacity.
     const uint64_t give = std::min(own, scaled(excess, own, above_minimum) + 1);
     if (give > 1) targets[i].bound = Bound::kHost;
@@ -87,7 +84,7 @@ void bound_growth(std::span<const Estimate> estimates, uint64_t left,
   std::vector<Claim> claims;
   for (size_t i = 0; i < targets.size(); ++i) {
     const GuestSettings& settings = estimates[i].facts.settings;
-    const uint64_t growth = minus(targets[i].target_bytes, estimates[i].facts.actual_bytes);
+    const uint64_t growth = minus_or_zero(targets[i].target_bytes, estimates[i].facts.actual_bytes);
     claims.push_back({0, growth, settings.share_weight(), settings.priority});
   }
   const std::vector<uint64_t> given = share(claims, left);
@@ -136,8 +133,10 @@ const char* name_of(Bound bound) {
 }
 
 uint64_t capacity_bytes(const HostView& host) {
-  const uint64_t pinned = minus(host.pool_held_bytes, host.pool_freeable_bytes);
-  return minus(minus(minus(host.total_bytes, host.head_room_bytes), host.claims_bytes), pinned);
+  const uint64_t pinned = minus_or_zero(host.pool_held_bytes, host.pool_freeable_bytes);
+  return minus_or_zero(
+      minus_or_zero(minus_or_zero(host.total_bytes, host.head_room_bytes), host.claims_bytes),
+      pinned);
 }
 
 BoundedPlan bound(const HostView& host, std::span<const Estimate> estimates, const Plan& plan) {

@@ -16,10 +16,11 @@ constexpr double kMarginRatio = 0.02;
 constexpr uint64_t kSpareBytes = 16 * kMiB;
 // Of free memory above the margin, what is taken in a second. Nobody misses it.
 constexpr double kFreeTakenRatio = 0.5;
-// A rise between two reports that counts, and how much more of it is expected: a balloon needs
-// about the time between two reports.
+// A rise between two reports that counts, and how much more of it is expected: the balloon and the
+// next report take about the time between two, and a program that has begun to grow seldom stops
+// at once. What was too much is free memory, and goes as that.
 constexpr double kRiseMinRatio = 0.005;
-constexpr double kForesight = 1.0;
+constexpr double kForesight = 4.0;
 // Pages that came back prove that as many more were pushed out too early.
 constexpr double kReturnsGain = 2.0;
 // Where PSI tells of a wait that no page explains: so much of the guest for each share of time.
@@ -51,10 +52,6 @@ double margin_bytes(const Sample& sample, double guest_bytes) {
   return std::max(static_cast<double>(sample.reserve_bytes), guest_bytes * kMarginRatio);
 }
 
-uint64_t minus(uint64_t a, uint64_t b) {
-  return a > b ? a - b : 0;
-}
-
 // What the guest could make free: page cache, and what its swap has room for. Without swap nothing
 // hurts until there is nothing left, so no pressure would tell.
 uint64_t spare_bytes(const Sample& sample) {
@@ -77,8 +74,9 @@ void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
 double GuestNeed::use_growth(const Estimate& estimate, uint64_t elapsed_ms) {
   const Sample& sample = *estimate.sample;
   const auto actual = static_cast<double>(estimate.facts.actual_bytes);
-  const uint64_t used = minus(sample.total_bytes, sample.available_bytes) + sample.swap_used_bytes;
-  const auto rise = static_cast<double>(minus(used, used_bytes_));
+  const uint64_t used =
+      minus_or_zero(sample.total_bytes, sample.available_bytes) + sample.swap_used_bytes;
+  const auto rise = static_cast<double>(minus_or_zero(used, used_bytes_));
   used_bytes_ = used;
   if (rise < actual * kRiseMinRatio || elapsed_ms == 0) return 0;
   return rise * kForesight + margin_bytes(sample, actual) -
@@ -98,10 +96,10 @@ double GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint
   if (sampled_) {
     const GuestFacts& facts = estimate.facts;
     consider(use_growth(estimate, elapsed_ms), reason::kUse);
-    least_bytes_ = minus(facts.actual_bytes + kSpareBytes, spare_bytes(*estimate.sample));
-    consider(
-        static_cast<double>(minus(least_bytes_, std::max(facts.actual_bytes, facts.target_bytes))),
-        reason::kUse);
+    least_bytes_ = minus_or_zero(facts.actual_bytes + kSpareBytes, spare_bytes(*estimate.sample));
+    consider(static_cast<double>(
+                 minus_or_zero(least_bytes_, std::max(facts.actual_bytes, facts.target_bytes))),
+             reason::kUse);
   }
   const double since_s = sampled_ ? sample_s() : static_cast<double>(elapsed_ms) / 1000;
   if (pressed || !estimate.sample)

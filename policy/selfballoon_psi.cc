@@ -17,10 +17,6 @@ constexpr double kCushionDecades = 1.5;
 // What lies in a pool is of use to all.
 constexpr double kCushionPoolPart = 0.3;
 
-uint64_t minus(uint64_t a, uint64_t b) {
-  return a > b ? a - b : 0;
-}
-
 // What others' wishes cannot take: of who never reported, all it has, for nobody knows what it
 // could do without. (A host that is short asks it all the same: guard.h.) Who falls silent later
 // may have borrowed what it has, and keeps its share.
@@ -55,7 +51,8 @@ double cushion_ratio(double some_ratio) {
 void add_cushions(std::span<const Estimate> estimates, uint64_t capacity, double ratio,
                   std::vector<uint64_t>& given) {
   const uint64_t sum = std::accumulate(given.begin(), given.end(), uint64_t{0});
-  const auto surplus = static_cast<uint64_t>(static_cast<double>(minus(capacity, sum)) * ratio);
+  const auto surplus =
+      static_cast<uint64_t>(static_cast<double>(minus_or_zero(capacity, sum)) * ratio);
   if (surplus == 0) return;
   std::vector<Claim> claims;
   for (size_t i = 0; i < given.size(); ++i) {

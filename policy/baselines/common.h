@@ -11,10 +11,6 @@
 
 namespace tmem::policy::baselines {
 
-inline uint64_t minus_or_zero(uint64_t a, uint64_t b) {
-  return a - (a < b ? a : b);
-}
-
 inline uint64_t free_bytes(const HostView& host) {
   return host.free_bytes + host.pool_freeable_bytes;
 }

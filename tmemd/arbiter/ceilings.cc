@@ -3,16 +3,10 @@
 
 #include <algorithm>
 
+#include "libtmem/base/units.h"
 #include "policy/shares.h"
 
 namespace tmem::arbiter {
-namespace {
-
-uint64_t minus(uint64_t a, uint64_t b) {
-  return a > b ? a - b : 0;
-}
-
-}  // namespace
 
 std::map<policy::GuestId, uint64_t> ceilings(const policy::TickRecord& tick,
                                              const std::set<policy::GuestId>& autonomous) {
@@ -24,12 +18,12 @@ std::map<policy::GuestId, uint64_t> ceilings(const policy::TickRecord& tick,
     const policy::GuestFacts& facts = guest.input.facts;
     const uint64_t taken = std::max(guest.bounded.target_bytes, facts.actual_bytes);
     fits = fits && taken <= left;
-    left = minus(left, taken);
+    left = minus_or_zero(left, taken);
     if (!autonomous.contains(facts.id)) continue;
     ids.push_back(facts.id);
     // Up to its maximum, beside what it has or is given.
-    claims.push_back({0, minus(facts.settings.max_bytes, taken), facts.settings.share_weight(),
-                      facts.settings.priority});
+    claims.push_back({0, minus_or_zero(facts.settings.max_bytes, taken),
+                      facts.settings.share_weight(), facts.settings.priority});
   }
   const std::vector<uint64_t> more = policy::share(claims, fits ? left : 0);
   std::map<policy::GuestId, uint64_t> result;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "libtmem/base/units.h"
 #include "tmem/text.hpp"
 #include "tmemd/transport/xen/nodes.h"
 
@@ -20,10 +21,6 @@ std::string printable(std::string_view text) {
   std::string name;
   for (const char c : text.substr(0, kNameBytesMax)) name += c > 0x20 && c < 0x7f ? c : '_';
   return name;
-}
-
-uint64_t minus(uint64_t a, uint64_t b) {
-  return a > b ? a - b : 0;
 }
 
 }  // namespace
@@ -77,9 +74,9 @@ Result<std::vector<GuestSight>> Census::take(uint64_t now_ms) {
     guest.id = domain.id;
     guest.uuid = domain.handle;
     guest.name = description->name;
-    guest.actual_bytes = minus(domain.memory_bytes, description->video_bytes);
-    guest.ceiling_bytes = minus(std::min(domain.memory_bytes_max, description->static_max_bytes),
-                                description->video_bytes);
+    guest.actual_bytes = minus_or_zero(domain.memory_bytes, description->video_bytes);
+    guest.ceiling_bytes = minus_or_zero(
+        std::min(domain.memory_bytes_max, description->static_max_bytes), description->video_bytes);
     guest.target_bytes = read_kib(target_path(domain.id));
     guest.has_balloon = description->has_balloon;
     guest.mode = xenstore_.read(tmem_path(domain.id) + "/mode").value_or("");
