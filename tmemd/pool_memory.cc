@@ -207,7 +207,10 @@ Result<arbiter::HostShare> PoolMemory::host_share(const store::Store& store) con
     return share;
   }
   const fallow::KeeperState state = keeper_->state();
-  share.head_room_bytes = std::max(state.head_room_bytes, state.wish ? state.wish->bytes : 0);
+  share.head_room_bytes =
+      fallow::reserved_bytes(share.free_bytes - std::min(share.free_bytes, share.claims_bytes),
+                             state.head_room_bytes, state.wish ? state.wish->bytes : 0,
+                             state.wish && state.wish->state == fallow::WishState::kReady);
   share.pool_held_bytes = stats.arena_bytes;
   share.pool_freeable_bytes = stats.freeable_bytes;
   return share;

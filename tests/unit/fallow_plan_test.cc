@@ -88,4 +88,13 @@ TEST_CASE("plan: whatever the figures, growth leaves the floor and shrinking is 
   }
 }
 
+TEST_CASE("plan: a guest that takes the room made for it takes nothing twice") {
+  const uint64_t head_room = 100 * kMiB;
+  CHECK(reserved_bytes(300 * kMiB, head_room, 0, false) == head_room);
+  CHECK(reserved_bytes(300 * kMiB, head_room, 800 * kMiB, false) == 800 * kMiB);
+  CHECK(reserved_bytes(900 * kMiB, head_room, 800 * kMiB, true) == 800 * kMiB);
+  CHECK(reserved_bytes(500 * kMiB, head_room, 800 * kMiB, true) == 500 * kMiB);
+  CHECK(reserved_bytes(20 * kMiB, head_room, 800 * kMiB, true) == head_room);
+}
+
 }  // namespace tmem::fallow

@@ -41,4 +41,10 @@ Plan plan(const memory::xen::HostMemoryInfo& host, uint64_t pool_bytes, const Li
   return plan;
 }
 
+uint64_t reserved_bytes(uint64_t available_bytes, uint64_t head_room_bytes, uint64_t wish_bytes,
+                        bool met) {
+  const uint64_t wanted_bytes = met ? std::min(wish_bytes, available_bytes) : wish_bytes;
+  return std::max(head_room_bytes, wanted_bytes);
+}
+
 }  // namespace tmem::fallow

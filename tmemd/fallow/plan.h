@@ -36,4 +36,9 @@ struct Plan {
 Plan plan(const memory::xen::HostMemoryInfo& host, uint64_t pool_bytes, const Limits& limits,
           const std::optional<Wish>& wish);
 
+// What the guests have to leave free: the head-room and, while room is made, all of the wish. Once
+// it was met a guest takes from it: what is left of it is nobody else's, but not to be made again.
+uint64_t reserved_bytes(uint64_t available_bytes, uint64_t head_room_bytes, uint64_t wish_bytes,
+                        bool met);
+
 }  // namespace tmem::fallow

@@ -32,7 +32,7 @@ told neither g3
 guest_report g1 "$(in_guest g1 program "$PROGRAM_MIB" 12 81)" 200 module.
 told module_pressed g1
 
-guest_report g1 "$(in_guest g1 agent)" 60 agent.
+guest_report g1 "$(in_guest g1 agent)" 60 agent_start.
 guest_report g2 "$(in_guest g2 module)" 60 module.
 wait_for 30 report_is g1 fresh || fail "g1 is not heard"
 
@@ -48,7 +48,7 @@ own_begin=$(uptime_ms)
 had1=$(memory_kib g1) had2=$(memory_kib g2)
 # What a program asks for, whether it uses it or not; and what one uses without having asked.
 job1=$(in_guest g1 commit "$COMMIT_MIB" 25)
-job2=$(in_guest g2 program "$COMMIT_MIB" 20 82)
+job2=$(in_guest g2 program "$PROGRAM_MIB" 20 82)
 sleep 10
 told own_commit g1
 told own_pressed g2
@@ -63,7 +63,7 @@ echo "$report"
 for key in commit reserve total; do
   count own_commit.${key}_kib "$(echo "$report" | tr ' ' '\n' | sed -n "s/^${key}_kib=//p")"
 done
-guest_report g1 "$job1" 100 own_commit.
+guest_join g1 "$job1" 100
 freed=$(uptime_ms) full=$(memory_kib g1)
 guest_report g2 "$job2" 200 own_pressed.
 count own_freed.shrinks_ms "$(memory_ms g1 "$freed" most $((full - 4096)))"
@@ -76,7 +76,7 @@ states own_end
 note "a liar and its honest twin, which needs more than its half"
 guest_run g1 30 sh $guest_script silence
 lie=$(in_guest g1 lie needy "$LIE_S")
-twin=$(in_guest g2 program "$TWIN_MIB" "$LIE_S" 83)
+twin=$(in_guest g2 press "$TWIN_MIB" "$LIE_S" 83)
 sleep $((LIE_S - 20))
 from=$(uptime_ms)
 sleep 15

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Usage: guest.sh disks | module | agent | liar | program MIB SECONDS SEED | commit MIB SECONDS |
-#                 files MIB SEED PASSES | state
+# Usage: guest.sh module | agent | silence | lie needy|absurd|malformed SECONDS | commit MIB SECONDS |
+#                 program|press MIB SECONDS SEED | files MIB SEED | state
 # xvda has files, xvdb is for swap. Of scenarios policy and policy-guests.
 . /bed/lib.sh
 
@@ -18,6 +18,7 @@ case "$1" in
     ;;
   agent)
     nobodys_load
+    available
     setsid tmem-guestd > /run/guestd.log 2>&1 < /dev/null &
     ;;
   silence)
@@ -45,10 +46,14 @@ case "$1" in
       sleep 1
     done
     ;;
+  press)
+    # Without a last look at the pages, which takes long where they do not all fit.
+    timeout -s KILL "$3" hog --mib "$2" --seconds 1000 --seed "$4"
+    stalled
+    ;;
   commit)
-    # Its own buffer, which the kernel counts as committed, held while nobody reads the pipe.
-    dd if=/dev/zero bs="$2M" count=1 2> /run/dd.log | sleep "$3"
-    available
+    # A buffer that the kernel counts as committed and that is never touched: no pressure.
+    sleep "$3" | dd of=/dev/null bs="$2M" 2> /run/dd.log
     ;;
   program)
     # Ends its work after so many seconds with the fill, then verifies every page.
