@@ -52,6 +52,13 @@ double margin_bytes(const Sample& sample, double guest_bytes) {
   return std::max(static_cast<double>(sample.reserve_bytes), guest_bytes * kMarginRatio);
 }
 
+// Free memory beyond the margin.
+double spare_free_bytes(const Estimate& estimate) {
+  const Sample& sample = *estimate.sample;
+  const auto actual = static_cast<double>(estimate.facts.actual_bytes);
+  return std::max(0.0, static_cast<double>(sample.free_bytes) - margin_bytes(sample, actual));
+}
+
 // What the guest could make free: page cache, and what its swap has room for. Without swap nothing
 // hurts until there is nothing left, so no pressure would tell.
 uint64_t spare_bytes(const Sample& sample) {
@@ -107,6 +114,8 @@ double GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint
   if (pressed)
     consider(static_cast<double>(estimate.facts.actual_bytes) * some * kPressureGain,
              reason::kPressure);
+  // What is free already is there for it.
+  if (estimate.sample) growth = std::max(0.0, growth - spare_free_bytes(estimate));
   return std::min(growth, static_cast<double>(estimate.facts.settings.max_bytes));
 }
 
@@ -125,12 +134,14 @@ void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elap
                                     std::min(1.0, some_ratio / kProbeFullSome));
   }
   if (sampled_) {
-    const Sample& sample = *estimate.sample;
     const auto actual = static_cast<double>(estimate.facts.actual_bytes);
-    const double spare = static_cast<double>(sample.free_bytes) - margin_bytes(sample, actual);
+    const double spare = spare_free_bytes(estimate);
     const double taken = spare * std::min(1.0, sample_s() * kFreeTakenRatio);
     // Without any, a balloon that is on its way up goes on.
-    if (spare > 0) bytes_ = std::min(bytes_, static_cast<uint64_t>(actual - taken));
+    if (spare > 0) {
+      bytes_ = std::min(bytes_, static_cast<uint64_t>(actual - taken));
+      if (calm_ == 0) why_ = reason::kFree;
+    }
   }
   bytes_ = std::max(bytes_, std::min(before, least_bytes_));
 }

@@ -16,6 +16,7 @@ namespace tmem::policy {
 // Static text: what moved the need last, for `tmem why`.
 namespace reason {
 inline constexpr const char* kCalm = "calm";          // nothing hurt: less
+inline constexpr const char* kFree = "free";          // not calm, but it has memory free
 inline constexpr const char* kYield = "yield";        // calm, and others need it
 inline constexpr const char* kHold = "hold";          // neither calm nor pressed
 inline constexpr const char* kUse = "use";            // memory in use, and its growth

@@ -143,6 +143,20 @@ TEST_CASE("policy selfballoon+psi: a wait that no page explains gives a quarter 
   CHECK(plan.wishes[0].reason == std::string(reason::kPressure));
 }
 
+TEST_CASE("policy selfballoon+psi: who waits but has free memory is not given more") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 500)};
+  guests[0].sample->free_bytes = 110 * kMiB;
+  (void)strategy.plan(host(1000, 2048), guests);
+  guests[0].rates.some_ratio = 0.2;  // a quarter of that is 25 MiB
+  guests[0].rates.swap_in_pages = 256;
+  const Plan plan = strategy.plan(host(2000, 2048), guests);
+  CHECK(mib(plan, 0) == 450);
+  CHECK(plan.wishes[0].reason == std::string(reason::kFree));
+  guests[0].sample->free_bytes = 20 * kMiB;
+  CHECK(mib(strategy.plan(host(3000, 2048), guests), 0) == 515);
+}
+
 TEST_CASE("policy selfballoon+psi: use that rises finds room ahead of it") {
   SelfballoonPsi strategy(kHarmless);
   std::vector guests = {guest(1, 256)};

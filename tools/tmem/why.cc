@@ -12,6 +12,7 @@ namespace {
 // The words of the strategies and of the guard.
 std::string reason_text(const std::string& reason) {
   if (reason == "calm") return "calm: nothing hurt, so a little less";
+  if (reason == "free") return "free: it has memory free, and less will do";
   if (reason == "yield") return "yield: calm, and other guests need more than the host has";
   if (reason == "hold") return "hold: neither calm nor pressed";
   if (reason == "use") return "use: what it uses grows";
