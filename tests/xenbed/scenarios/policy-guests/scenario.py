@@ -10,7 +10,7 @@ ORDER = 91
 GATE = False
 SETTINGS = {"HEAD_MIB": 24, "START_MIB": 144, "MAX_MIB": 256, "THIRD_MIB": 128, "LEAST_MIB": 112,
             "PROGRAM_MIB": 52, "COMMIT_MIB": 112, "TWIN_MIB": 96, "LIE_S": 40}
-DISKS = (Disk("policy-files1", 96, "ext4", ("--mib", "64", "--seed", "71")),
+DISKS = (Disk("policy-files1", 160, "ext4", ("--mib", "112", "--seed", "71")),
          Disk("policy-files2", 96, "ext4", ("--mib", "64", "--seed", "72")),
          Disk("policy-swap1", 128, "swap"), Disk("policy-swap2", 128, "swap"))
 SLACK_KIB = 4096  # Xen counts some pages that a balloon does not
