@@ -159,7 +159,7 @@ class Guest(unittest.TestCase):
         self.root = pathlib.Path(folder.name)
         self.total_kib = 200000
         self.meminfo = {"MemTotal": 200000, "MemFree": 20000, "MemAvailable": 80000, "Buffers": 10,
-                        "Cached": 70000, "SwapTotal": 0, "SwapFree": 0, "AnonPages": 50000,
+                        "Cached": 70000, "SwapTotal": 60000, "SwapFree": 60000, "AnonPages": 50000,
                         "Shmem": 10, "Committed_AS": 80000}
         self.write("proc/meminfo", self.meminfo_text())
         self.write("proc/vmstat", "workingset_refault_file 7\npswpin 3\n")
@@ -243,8 +243,8 @@ class Reports(Guest):
         self.assertEqual(
             self.store.last(),
             "1 seq=1 up_ms=100250 total_kib=200000 free_kib=20000 avail_kib=80000 cache_kib=70010 "
-            "anon_kib=50000 commit_kib=80000 reserve_kib=4000 swap_kib=0 swap_free_kib=0 refault=7 "
-            "swapin=3 some_us=1234 full_us=617 urgent=0 back=0 mode=0")
+            "anon_kib=50000 commit_kib=80000 reserve_kib=4000 swap_kib=0 swap_free_kib=60000 "
+            "refault=7 swapin=3 some_us=1234 full_us=617 urgent=0 back=0 mode=0")
         self.assertLess(len(self.store.last()), 512)
 
     def test_heartbeats_while_calm_and_each_second_while_memory_moves(self):

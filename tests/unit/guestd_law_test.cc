@@ -18,7 +18,7 @@ Law fresh_law() {
 }
 
 uint64_t want(Law& law, uint64_t now_ms, uint64_t total, uint64_t committed, bool pressed = false) {
-  const LawInput input{now_ms, total, committed, 10000, pressed};
+  const LawInput input{now_ms, total, committed, 10000, pressed, 0};
   return law_want_kib(&law, &input);
 }
 
@@ -36,6 +36,19 @@ TEST_CASE("guest mode: up at once, down by an eighth each five seconds") {
   for (uint64_t now = 10000; now < 400000; now += 1000) total = want(law, now, total, 300000);
   CHECK(total >= 410000);
   CHECK(total < 411000);
+}
+
+TEST_CASE("guest mode: whatever is committed, something is left that could be made free") {
+  Law law = fresh_law();
+  uint64_t total = kTotal;
+  for (uint64_t now = 1000; now < 400000; now += 1000) {
+    const LawInput input{now, total, 0, 10000, false, 700000};
+    total = law_want_kib(&law, &input);
+  }
+  CHECK(total >= 700000);
+  CHECK(total < 701000);
+  const LawInput low{400000, 650000, 0, 10000, false, 700000};
+  CHECK(law_want_kib(&law, &low) == 700000);
 }
 
 TEST_CASE("guest mode: processes that wait get a tenth more at once, and it is kept a while") {
@@ -66,7 +79,7 @@ TEST_CASE("guest mode: no number moves the target out of dom0's bounds") {
     const uint64_t a = any() & ((uint64_t{1} << 44) - 1), b = any() & ((uint64_t{1} << 44) - 1);
     const Bounds bounds{std::min(a, b), std::max(a, b)};
     if (!bounds_are_valid(&bounds)) continue;
-    const LawInput input{any(), any(), any(), any(), random() % 2 == 0};
+    const LawInput input{any(), any(), any(), any(), random() % 2 == 0, any()};
     const uint64_t target = within_bounds_kib(&bounds, law_want_kib(&law, &input));
     outside += target < bounds.min_kib || target > bounds.max_kib || target % 4 != 0;
   }

@@ -9,6 +9,7 @@ enum {
   kJudgedMs = 900,      // a second's pressure, if the sample comes a little early
   kPressedParts = 100,  // of the time: 1 %
   kReclaimPerMs = 256,  // pages a second, in thousandths: the sign where there is no PSI
+  kSpareKib = 16384,    // that could be made free, and stays
 };
 
 void guest_mode_init(GuestMode* mode, const char* root, uint64_t total_at_start_kib) {
@@ -92,11 +93,19 @@ static bool is_pressed(GuestMode* mode, const GuestSample* sample, uint64_t now_
   return pressed;
 }
 
+// Nothing waits for memory while nothing runs: without this an idle guest without page cache would
+// shrink until the next process finds none.
+static uint64_t least_kib(const GuestSample* sample) {
+  const uint64_t swappable_kib =
+      sample->anon_kib < sample->swap_free_kib ? sample->anon_kib : sample->swap_free_kib;
+  return grown(sample->total_kib, sample->available_kib + swappable_kib) + kSpareKib;
+}
+
 void guest_mode_step(GuestMode* mode, const GuestSample* sample, bool alarmed, uint64_t now_ms) {
   if (!mode->active) return;
   const bool pressed = is_pressed(mode, sample, now_ms) || alarmed;
-  const LawInput input = {now_ms, sample->total_kib, sample->committed_kib, sample->reserve_kib,
-                          pressed};
+  const LawInput input = {now_ms,  sample->total_kib, sample->committed_kib, sample->reserve_kib,
+                          pressed, least_kib(sample)};
   const uint64_t want_kib = law_want_kib(&mode->law, &input);
   Bounds bounds = {mode->settings.min_kib, mode->settings.max_kib};
   if (mode->dom0_cap_kib < bounds.max_kib) bounds.max_kib = mode->dom0_cap_kib;

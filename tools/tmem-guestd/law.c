@@ -24,7 +24,9 @@ uint64_t law_want_kib(Law* law, const LawInput* input) {
   } else if (step) {
     law->correction_kib -= (law->correction_kib + kStepParts - 1) / kStepParts;
   }
-  const uint64_t goal_kib = base_kib + law->correction_kib;
+  const uint64_t wished_kib = base_kib + law->correction_kib;
+  const uint64_t least_kib = bounded(input->least_kib);
+  const uint64_t goal_kib = wished_kib > least_kib ? wished_kib : least_kib;
   if (goal_kib >= total_kib)
     law->want_kib = goal_kib;
   else if (step || law->want_kib == 0)

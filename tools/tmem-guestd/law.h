@@ -22,7 +22,8 @@ typedef struct {
   uint64_t total_kib;  // MemTotal: what the guest can use now
   uint64_t committed_kib;
   uint64_t reserve_kib;
-  bool pressed;  // processes waited for memory for over 1 % of the last second
+  bool pressed;        // processes waited for memory for over 1 % of the last second
+  uint64_t least_kib;  // less would leave nothing that could be made free
 } LawInput;
 
 void law_init(Law* law, uint64_t total_at_start_kib);

@@ -45,6 +45,7 @@ wait_for 120 brings_back
 count interrupted.back_before $((back - back0))
 out0=$out
 burst
+sleep 3  # until a report tells of what came back before
 figures
 count interrupted.out_pages $((out - out0))
 back0=$back
