@@ -3,11 +3,11 @@
 //
 // Down: memory that is free at once, then page cache and cold pages as Senpai probes, a small share
 // of the guest a second, less the more pressure there is; faster where other guests need more than
-// the host has. Up, by three signals: memory in use that rises (Committed_AS self-ballooning, but by
-// what is touched); pages that came back after they had been pushed out, which are counted twice;
-// and PSI, for a wait that no page explains. The pool's own counts of pages given back stand in for
-// PSI where a guest has no agent. And whatever else is so: something is left that the guest could
-// make free.
+// the host has. Up, by three signals: memory in use that rises (Committed_AS self-ballooning, but
+// by what is touched); pages that came back after they had been pushed out, which are counted
+// twice; and PSI, for a wait that no page explains. The pool's own counts of pages given back stand
+// in for PSI where a guest has no agent. And whatever else is so: something is left that the guest
+// could make free.
 #pragma once
 #include "policy/estimate.h"
 
