@@ -115,10 +115,24 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	return 0;
 }
 
+static void uncache(struct target *target)
+{
+	unsigned int noio = memalloc_noio_save();
+
+	if (target->disk) {
+		cache_disk_withdraw(target->disk);
+		cache_disk_free(target->disk);
+		target->disk = NULL;
+	}
+	memalloc_noio_restore(noio);
+}
+
+/* If another target of the table refused to resume, this one was not suspended again. */
 static void target_dtr(struct dm_target *ti)
 {
 	struct target *target = ti->private;
 
+	uncache(target);
 	dm_put_device(ti, target->lower);
 	kfree(target);
 }
@@ -146,10 +160,14 @@ static int target_preresume(struct dm_target *ti)
 {
 	struct target *target = ti->private;
 	struct gendisk *gendisk = dm_disk(dm_table_get_md(ti->table));
-	unsigned int noio = memalloc_noio_save();
-	struct cache_disk *disk = cache_disk_new(gendisk, ti->len, pass_below, target->force);
-	int err = PTR_ERR_OR_ZERO(disk);
+	struct cache_disk *disk;
+	unsigned int noio;
+	int err;
 
+	uncache(target); /* of a resume that failed */
+	noio = memalloc_noio_save();
+	disk = cache_disk_new(gendisk, ti->len, pass_below, target->force);
+	err = PTR_ERR_OR_ZERO(disk);
 	if (!err) {
 		err = cache_disk_publish(disk);
 		if (err) {
@@ -168,15 +186,7 @@ static int target_preresume(struct dm_target *ti)
 
 static void target_postsuspend(struct dm_target *ti)
 {
-	struct target *target = ti->private;
-	unsigned int noio = memalloc_noio_save();
-
-	if (target->disk) {
-		cache_disk_withdraw(target->disk);
-		cache_disk_free(target->disk);
-		target->disk = NULL;
-	}
-	memalloc_noio_restore(noio);
+	uncache(ti->private);
 }
 
 static void target_status(struct dm_target *ti, status_type_t type, unsigned int flags,

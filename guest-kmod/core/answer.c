@@ -49,6 +49,8 @@ static void count(struct tmem_pool *pool, u8 op, int status)
 
 	if (op < TMEM_OP_PUT || op > TMEM_OP_FLUSH_OBJECT)
 		return;
+	if (status >= 0)
+		tmem_pool_is_back(pool);
 	if (status < 0)
 		pool_count(pool, STAT_LOST);
 	else if (status == TMEM_OK || (status == TMEM_MISS && op == TMEM_OP_FLUSH_OBJECT))

@@ -187,8 +187,10 @@ static void serve(void)
 		tmem_publish_evacuating();
 	}
 	tmem_pools_evacuate(tmem.evacuate);
-	tmem_publish_migration();
-	tmem_publish_evacuating();
+	if (tmem_publish_migration())
+		tmem_publish_evacuating();
+	else
+		tmem_look_later(1000);
 }
 
 static void close_connection(void)

@@ -133,8 +133,8 @@ struct tmem_pool {
 	u32 connection;	       /* of the last up */
 	bool evacuating; /* as the module was told */
 	bool refuses;	 /* puts, because of that */
-	bool holds;
 	int wants_room;
+	unsigned long away_since; /* jiffies, not 0: puts are not taken; 0: they were, last */
 	atomic_t inflight; /* requests the daemon has */
 	atomic64_t stats[POOL_STATS];
 };
@@ -204,6 +204,13 @@ static inline void pool_count(struct tmem_pool *pool, enum pool_stat stat)
 	atomic64_inc(&pool->stats[stat]);
 }
 
+/* A put can be taken, or something was answered. */
+static inline void tmem_pool_is_back(struct tmem_pool *pool)
+{
+	if (READ_ONCE(pool->away_since))
+		WRITE_ONCE(pool->away_since, 0);
+}
+
 static inline void core_count(enum core_stat stat)
 {
 	atomic64_inc(&tmem.stats[stat]);
@@ -225,7 +232,7 @@ void tmem_rings_free(void);
 
 /* offer.c, migration.c. lifecycle held. */
 int tmem_offer(void);
-void tmem_publish_migration(void);
+bool tmem_publish_migration(void);
 void tmem_publish_evacuating(void);
 
 /* ring.c. Sleep. */

@@ -6,26 +6,29 @@
  */
 #include "core.h"
 
-void tmem_publish_migration(void)
+/* False: xenstore does not have all of it. */
+bool tmem_publish_migration(void)
 {
+	const char *node = tmem.device->nodename;
 	int can = !tmem_pools_hold();
 	const char *why = READ_ONCE(tmem.evacuate_error);
+	int error = 0;
 
 	if (why != tmem.published_error) {
-		if (why)
-			xenbus_printf(XBT_NIL, tmem.device->nodename, "evacuate-error", "%s", why);
-		else
-			xenbus_rm(XBT_NIL, tmem.device->nodename, "evacuate-error");
-		tmem.published_error = why;
+		error = why ? xenbus_printf(XBT_NIL, node, "evacuate-error", "%s", why) :
+			      xenbus_rm(XBT_NIL, node, "evacuate-error");
+		if (!error || error == -ENOENT)
+			tmem.published_error = why;
 	}
 	if (can != tmem.published_migrate &&
-	    !xenbus_printf(XBT_NIL, tmem.device->nodename, "can-migrate", "%d", can))
+	    !xenbus_printf(XBT_NIL, node, "can-migrate", "%d", can))
 		tmem.published_migrate = can;
+	return why == tmem.published_error && can == tmem.published_migrate;
 }
 
 /*
- * Says 1 after new puts are refused, and 0 before they are taken again; where it cannot be done they
- * already are, and the error is there before.
+ * Says 1 after new puts are refused and the above is there, and 0 before they are taken again; where
+ * it cannot be done they already are, and the error is there before.
  */
 void tmem_publish_evacuating(void)
 {

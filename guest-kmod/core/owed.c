@@ -13,6 +13,8 @@ static void owed_run(struct work_struct *work)
 	unsigned long slot, flags;
 	int error = 0;
 
+	if (READ_ONCE(owed->stopping))
+		return;
 	for_each_set_bit(slot, owed->pending, owed->slots) {
 		struct tmem_key key = tmem_slot_key(slot);
 
@@ -55,6 +57,7 @@ EXPORT_SYMBOL_GPL(tmem_owed_exit);
 
 void tmem_owed_stop(struct tmem_owed *owed)
 {
+	WRITE_ONCE(owed->stopping, true);
 	cancel_delayed_work_sync(&owed->work);
 }
 EXPORT_SYMBOL_GPL(tmem_owed_stop);

@@ -29,13 +29,15 @@ struct tmem_owed {
 	unsigned long *pending; /* by slot */
 	spinlock_t locks[TMEM_SLOT_LOCKS];
 	struct delayed_work work;
-	bool stuck; /* the worker found no room */
+	bool stuck;    /* the worker found no room */
+	bool stopping; /* the worker leaves the pool alone: it may be gone */
 };
 
 /* Sleeps. -ENOMEM. */
 int tmem_owed_init(struct tmem_owed *owed, u32 slots, atomic64_t *sent);
 /* After tmem_owed_stop(), which waits for the worker. */
 void tmem_owed_exit(struct tmem_owed *owed);
+/* Before the pool is closed, and once more after that: until then, callbacks may owe. */
 void tmem_owed_stop(struct tmem_owed *owed);
 
 /* The slot's lock is held. Owe a flush. */

@@ -2,8 +2,8 @@
 /*
  * Pools: opened by modules, created in the daemon on each connection and in each epoch.
  *
- * Context: process, but for tmem_room(), tmem_pool_is_up() and tmem_pool_holds(). Everything else
- * runs under lifecycle.
+ * Context: process, but for tmem_room(), tmem_pool_is_up() and tmem_holds_changed(). Everything
+ * else runs under lifecycle.
  */
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
@@ -156,7 +156,7 @@ bool tmem_pools_hold(void)
 
 		if (!pool || !pool_persistent(pool))
 			continue;
-		if (READ_ONCE(pool->holds)) {
+		if (pool->ops->holds(pool->ctx)) {
 			if (READ_ONCE(pool->refuses) && !pool->ops->evacuate)
 				tmem_pool_cannot_evacuate(pool,
 							  "pages leave the pool by swapoff only");
@@ -193,6 +193,8 @@ struct tmem_pool *tmem_pool_open(unsigned int id, u32 flags, const struct tmem_p
 	int error;
 
 	if (id >= TMEM_POOLS_MAX || flags & ~TMEM_POOL_PERSISTENT || !ops->up)
+		return ERR_PTR(-EINVAL);
+	if (flags & TMEM_POOL_PERSISTENT && !ops->holds)
 		return ERR_PTR(-EINVAL);
 	pool = kzalloc(sizeof(*pool), GFP_KERNEL);
 	if (!pool)
@@ -270,14 +272,11 @@ bool tmem_pool_is_up(const struct tmem_pool *pool)
 }
 EXPORT_SYMBOL_GPL(tmem_pool_is_up);
 
-void tmem_pool_holds(struct tmem_pool *pool, bool holds)
+void tmem_holds_changed(void)
 {
-	if (READ_ONCE(pool->holds) == holds)
-		return;
-	WRITE_ONCE(pool->holds, holds);
 	tmem_look_later(200);
 }
-EXPORT_SYMBOL_GPL(tmem_pool_holds);
+EXPORT_SYMBOL_GPL(tmem_holds_changed);
 
 void tmem_pool_cannot_evacuate(struct tmem_pool *pool, const char *why)
 {

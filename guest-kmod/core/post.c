@@ -176,27 +176,46 @@ static void io_start(struct tmem_io *io, u8 op, bool waits)
 	io->deadline = jiffies + msecs_to_jiffies(time_out_ms(io));
 }
 
+/* Puts have not been taken for as long as one of them may wait. queue->lock held. */
+static bool away_for_long(const struct tmem_queue *queue, struct tmem_pool *pool)
+{
+	const struct tmem_ring *ring = queue->ring;
+	unsigned long since = READ_ONCE(pool->away_since);
+	bool away = !ring || pool->state == POOL_DOWN || !READ_ONCE(ring->control->served);
+
+	if (!away)
+		tmem_pool_is_back(pool);
+	else if (!since)
+		WRITE_ONCE(pool->away_since, jiffies | 1);
+	return away && since &&
+	       time_after(jiffies, since + msecs_to_jiffies(READ_ONCE(tmem_put_ms)));
+}
+
 static int take_io(struct tmem_io *io, u8 op, unsigned int flags)
 {
 	int list = op == TMEM_OP_PUT ? WAITING_PUTS : WAITING_GETS;
 	struct tmem_queue *queue;
 	unsigned long irq;
 	int result;
+	bool away;
 
 	io_start(io, op, flags & TMEM_IO_WAIT);
 	queue = tmem_queue_lock(io->pool->id, io->key.oid, &irq);
+	away = flags & TMEM_IO_ELSEWHERE && away_for_long(queue, io->pool);
 	/*
 	 * A put does not overtake another that waits: it might be of the same key. A get of the
 	 * cache does not wait behind those of swap for a daemon that is gone.
 	 */
-	if ((io->waits || op == TMEM_OP_PUT) && !list_empty(&queue->waiting[list]))
+	if (away)
+		result = -ENOTCONN;
+	else if ((io->waits || op == TMEM_OP_PUT) && !list_empty(&queue->waiting[list]))
 		result = op == TMEM_OP_GET && may_post(queue, io->pool, op) == -ENOTCONN ?
 				 -ENOTCONN : -EAGAIN;
 	else
 		result = post_io(queue, io, flags);
 	if (!result) {
 		result = io->credited;
-	} else if (io->waits && may_wait(io, result)) {
+	} else if (!away && io->waits && may_wait(io, result)) {
 		list_add_tail(&io->link, &queue->waiting[list]);
 		pool_count(io->pool, STAT_WAITED);
 		tmem_queue_arm(queue);

@@ -9,16 +9,19 @@
 struct kobject *tmem_kobj;
 EXPORT_SYMBOL_GPL(tmem_kobj);
 
+/* Without lifecycle: who holds it may wait for xenstored, and who reads this shall not. */
 static ssize_t state_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
 {
+	struct tmem_queue *queue = &tmem.queues[0];
 	const char *state = "no-device";
+	unsigned long irq;
 
-	mutex_lock(&tmem.lifecycle);
-	if (tmem.serving)
-		state = READ_ONCE(tmem.rings[0]->control->served) ? "connected" : "daemon-gone";
-	else if (tmem.device)
-		state = tmem.ring_count ? "connecting" : "disconnected";
-	mutex_unlock(&tmem.lifecycle);
+	spin_lock_irqsave(&queue->lock, irq);
+	if (queue->ring)
+		state = READ_ONCE(queue->ring->control->served) ? "connected" : "daemon-gone";
+	else if (READ_ONCE(tmem.device))
+		state = READ_ONCE(tmem.ring_count) ? "connecting" : "disconnected";
+	spin_unlock_irqrestore(&queue->lock, irq);
 	return sysfs_emit(buf, "%s\n", state);
 }
 

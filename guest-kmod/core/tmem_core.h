@@ -7,7 +7,7 @@
  * a module sees only "up" and "down".
  *
  * Context. tmem_put(), tmem_get(), tmem_put_and_forget(), tmem_flush_page(), tmem_flush_object(),
- * tmem_io_hold(), tmem_io_release() and tmem_pool_holds() may be called anywhere but in NMI: with
+ * tmem_io_hold(), tmem_io_release() and tmem_holds_changed() may be called anywhere but in NMI: with
  * interrupts off, under spinlocks, in reclaim. They allocate nothing, never wait, and make at most
  * one hypercall (an event). Each copies at most one page.
  * tmem_io.done, tmem_pool_ops.dropped and .room are called without any lock of the core, in atomic
@@ -67,11 +67,16 @@ struct tmem_pool_ops {
 	/* Optional. There is room again after a post returned -EAGAIN or -ENOTCONN. */
 	void (*room)(void *ctx);
 	/*
-	 * on: write all pages that only the pool has to a disk; tell tmem_pool_holds(false) when done or
+	 * on: write all pages that only the pool has to a disk, until .holds() is false, or tell
 	 * tmem_pool_cannot_evacuate(). Puts are refused meanwhile. Off: as usual again. Without it,
 	 * evacuation fails while the pool holds pages.
 	 */
 	void (*evacuate)(void *ctx, bool on);
+	/*
+	 * Of persistent pools, needed there: are there pages that exist nowhere else? Published as
+	 * can-migrate. Must not sleep, and takes no lock.
+	 */
+	bool (*holds)(void *ctx);
 };
 
 /*
@@ -120,10 +125,13 @@ struct tmem_io {
  *       operation. Without: the post fails at once.
  * CREDIT: puts to a persistent pool: pay with a credit if one can be had at once.
  * ONLY_CREDIT: -EAGAIN if it cannot be paid with a credit now; without WAIT.
+ * ELSEWHERE: puts: the page has another place. Once the daemon has been away for as long as a put may
+ *       wait, the post fails at once (-ENOTCONN) until it is back.
  */
 #define TMEM_IO_WAIT 1u
 #define TMEM_IO_CREDIT 2u
 #define TMEM_IO_ONLY_CREDIT 4u
+#define TMEM_IO_ELSEWHERE 8u
 
 /*
  * Take a put. The page is copied to a slot before this returns, unless it has to wait (then the
@@ -185,8 +193,8 @@ void tmem_pool_close(struct tmem_pool *pool);
 int tmem_pool_flush(struct tmem_pool *pool);
 bool tmem_pool_is_up(const struct tmem_pool *pool);
 
-/* Does the pool hold pages that exist nowhere else? Published, with a delay, as can-migrate. */
-void tmem_pool_holds(struct tmem_pool *pool, bool holds);
+/* .holds() of a pool may say something else now: it is asked, with a delay. */
+void tmem_holds_changed(void);
 /* Answer to .evacuate(): it cannot be done, and why, for people: a string that is never freed. */
 void tmem_pool_cannot_evacuate(struct tmem_pool *pool, const char *why);
 

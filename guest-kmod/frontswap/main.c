@@ -33,10 +33,16 @@ static void pool_room(void *ctx)
 	tmem_owed_room(&frontswap.owed);
 }
 
+static bool pool_holds(void *ctx)
+{
+	return atomic64_read(&frontswap.stats[FRONTSWAP_POOL_PAGES]);
+}
+
 static const struct tmem_pool_ops pool_ops = {
 	.up = pool_up,
 	.dropped = pool_dropped,
 	.room = pool_room,
+	.holds = pool_holds,
 };
 
 static int table_init(void)
@@ -82,6 +88,7 @@ table:
 /* Nothing was stored yet. */
 static void pool_stop(void)
 {
+	tmem_owed_stop(&frontswap.owed);
 	tmem_pool_close(frontswap.pool);
 	tmem_owed_stop(&frontswap.owed);
 	destroy_workqueue(frontswap.worker);

@@ -30,10 +30,10 @@ static void slot_set(u32 slot, enum slot_state state)
 	if (old == state)
 		return;
 	if (old == SLOT_POOL && atomic64_dec_and_test(pages))
-		tmem_pool_holds(frontswap.pool, false);
+		tmem_holds_changed();
 	WRITE_ONCE(frontswap.state[slot], state);
 	if (state == SLOT_POOL && atomic64_inc_return(pages) == 1)
-		tmem_pool_holds(frontswap.pool, true);
+		tmem_holds_changed();
 	if (state == SLOT_LOST)
 		frontswap_count(FRONTSWAP_LOST);
 }
@@ -57,7 +57,7 @@ static int put(u32 slot, struct page *page)
 
 	wait_start(&waited, slot, page);
 	tmem_slot_lock(&frontswap.owed, slot, &flags);
-	error = tmem_put(&waited.io, TMEM_IO_WAIT);
+	error = tmem_put(&waited.io, TMEM_IO_WAIT | TMEM_IO_ELSEWHERE);
 	if (!error) {
 		tmem_owe_not(&frontswap.owed, slot);
 		slot_set(slot, SLOT_STORING);

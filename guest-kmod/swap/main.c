@@ -40,10 +40,16 @@ static void pool_room(void *ctx)
 	tmem_owed_room(&swap.owed);
 }
 
+static bool pool_holds(void *ctx)
+{
+	return atomic64_read(&swap.stats[SWAP_POOL_PAGES]);
+}
+
 static struct tmem_pool_ops pool_ops = {
 	.up = pool_up,
 	.dropped = pool_dropped,
 	.room = pool_room,
+	.holds = pool_holds,
 };
 
 static int backing_open(void)
@@ -65,14 +71,20 @@ static int size_choose(u32 *slots)
 
 	if (swap.backing.bdev)
 		disk_pages = bdev_nr_sectors(swap.backing.bdev) >> (PAGE_SHIFT - SECTOR_SHIFT);
+	if (swap.backing.bdev && !disk_pages) {
+		pr_err("tmem_swap: the backing disk is smaller than a page\n");
+		return -ENOSPC;
+	}
 	if (!pages)
 		pages = disk_pages ?: totalram_pages();
 	if (swap.backing.bdev && pages > disk_pages) {
 		pr_err("tmem_swap: the backing disk is smaller than the device\n");
 		return -ENOSPC;
 	}
-	if (pages > U32_MAX)
+	if (pages > U32_MAX) {
+		pr_err("tmem_swap: the device would be larger than 16 TiB\n");
 		return -EFBIG;
+	}
 	*slots = pages;
 	return 0;
 }

@@ -31,12 +31,12 @@ void slot_set(u32 slot, enum slot_state state)
 	if (old == SLOT_DISK)
 		atomic64_dec(&swap.stats[SWAP_DISK_PAGES]);
 	if (old == SLOT_POOL && atomic64_dec_and_test(&swap.stats[SWAP_POOL_PAGES]))
-		tmem_pool_holds(swap.pool, false);
+		tmem_holds_changed();
 	swap.state[slot] = state;
 	if (state == SLOT_DISK)
 		swap_count(SWAP_DISK_PAGES);
 	if (state == SLOT_POOL && atomic64_inc_return(&swap.stats[SWAP_POOL_PAGES]) == 1)
-		tmem_pool_holds(swap.pool, true);
+		tmem_holds_changed();
 }
 
 struct piece *piece_new(u32 slot, gfp_t gfp)

@@ -109,7 +109,8 @@ void write_page(u32 slot, struct page *page, unsigned int offset, struct swap_re
 	piece->io.page = page;
 	piece->io.offset = offset;
 	piece->request = request;
-	result = put_post(piece, TMEM_IO_WAIT | TMEM_IO_CREDIT);
+	result = put_post(piece, TMEM_IO_WAIT | TMEM_IO_CREDIT |
+				 (swap.backing.bdev ? TMEM_IO_ELSEWHERE : 0));
 	if (result < 0) {
 		write_spill(piece);
 	} else if (result == 1) {

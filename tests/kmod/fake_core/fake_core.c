@@ -43,7 +43,6 @@ MODULE_PARM_DESC(no_flush_percent, "flushes that find no room");
 struct tmem_pool {
 	unsigned int id;
 	bool persistent;
-	bool holds;
 	const struct tmem_pool_ops *ops;
 	void *ctx;
 	bool is_up;
@@ -386,13 +385,12 @@ void tmem_pool_close(struct tmem_pool *pool)
 }
 EXPORT_SYMBOL_GPL(tmem_pool_close);
 
-void tmem_pool_holds(struct tmem_pool *pool, bool holds)
+/* Nobody asks: of the next two. */
+void tmem_holds_changed(void)
 {
-	WRITE_ONCE(pool->holds, holds);
 }
-EXPORT_SYMBOL_GPL(tmem_pool_holds);
+EXPORT_SYMBOL_GPL(tmem_holds_changed);
 
-/* Nobody asks. */
 void tmem_pool_cannot_evacuate(struct tmem_pool *pool, const char *why)
 {
 }
