@@ -340,7 +340,7 @@ class Store(Guest):
     def test_without_xenbus_it_ends_and_says_what_to_do(self):
         done = subprocess.run([GUESTD, "--root", self.root], capture_output=True, text=True,
                               check=False, timeout=LIMIT_S)
-        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.returncode, 3)
         self.assertRegex(done.stderr, "dev/xen/xenbus: No such file.*in a guest of Xen")
 
     def test_xenbus_of_an_old_kernel(self):
@@ -412,6 +412,15 @@ class Store(Guest):
         self.start()
         self.wait_words("may not read it.*xenstore-chmod")
         self.wait_report(" mode=0")
+
+    def test_settings_that_may_not_be_read_any_more_stay_as_they_were(self):
+        self.start("--interval", "1")
+        self.guest_mode()
+        self.store.refuse["tmem/mode"] = "EACCES"
+        self.store.set(max_kib=250000)
+        self.wait_words("may not read it.*xenstore-chmod")
+        self.store.reports.clear()
+        self.wait_report(" mode=1")
 
 
 class GuestMode(Guest):
@@ -490,6 +499,23 @@ class GuestMode(Guest):
         wait_for("dom0's word", lambda: self.target_kib() == 220000, 2)
         self.store.set(max_kib=238000)
         wait_for("the new maximum", lambda: self.target_kib() == 238000, 2)
+        self.store.set(max_kib=250000, target=221000)
+        wait_for("dom0's word again", lambda: self.target_kib() == 221000, 2)
+
+    def test_dom0s_order_outlives_the_agent_but_not_guest_mode(self):
+        self.start()
+        self.set_meminfo(Committed_AS=500000)
+        self.guest_mode(maximum=240000)
+        self.store.set(target=220000)
+        wait_for("dom0's word", lambda: self.target_kib() == 220000)
+        self.end()
+        self.write(f"{XEN_MEMORY}/target_kb", "219000\n")
+        self.start()
+        wait_for("dom0's word still", lambda: self.target_kib() == 220000)
+        self.store.set(mode="host")
+        self.wait_report(" mode=0")
+        self.store.set(mode="guest")
+        wait_for("the maximum", lambda: self.target_kib() == 240000)
 
     def test_without_bounds_there_is_no_guest_mode(self):
         self.start("--interval", "1")

@@ -24,8 +24,9 @@ struct Guest {
     root.write("../sys/kernel/tmem/state", "connected\n");
     write_swaps({"/dev/tmemswap0"});
     REQUIRE(open_samples(&source, folder.c_str()));
-    const ShrinkSettings settings{4096, [] { return current->clock_us; },
-                                  [](const FoundPages* found) { return current->read(*found); }};
+    const ShrinkSettings settings{
+        4096, [] { return current->clock_us; },
+        [](const FoundPages* found, uint64_t (*)(), uint64_t) { return current->read(*found); }};
     shrink_init(&shrink, folder.c_str(), &settings);
     sample.total_kib = 1 << 20;
     sample.available_kib = 1 << 19;
@@ -203,6 +204,43 @@ TEST_CASE("self-shrinking: without the right to read others it says so and rests
   CHECK(guest.shrink.refusal_said);
   CHECK(guest.shrink.back_pages == 0);
   CHECK(guest.shrink.law.rest_ms > 0);
+}
+
+TEST_CASE("self-shrinking: processes that cannot be looked into are counted and said") {
+  Guest guest;
+  const auto shut = [&](const std::string& file) {
+    std::filesystem::remove(guest.folder + "/proc/" + file);
+    std::filesystem::create_symlink("loop", guest.folder + "/proc/" + file);
+    std::filesystem::create_symlink(
+        "loop", std::filesystem::path(guest.folder + "/proc/" + file).replace_filename("loop"));
+  };
+  guest.populate({5, 6, 7}, 200);
+  SECTION("none can be entered") {
+    shut("5/pagemap");
+    shut("6/pagemap");
+    shut("7/maps");
+    guest.for_s(60);
+    CHECK(guest.reads == 0);
+    CHECK(guest.shrink.law.rest_ms > 0);
+    CHECK(guest.shrink.walk.refused == 3);
+  }
+  SECTION("one of three") {
+    shut("6/pagemap");
+    guest.for_s(60);
+    CHECK(guest.reads == 400);
+    CHECK(guest.shrink.walk.refused == 1);
+  }
+  CHECK(guest.shrink.walk.refusal == ELOOP);
+  CHECK(guest.shrink.refusal_said);
+}
+
+TEST_CASE("self-shrinking: a process that ended meanwhile refuses nothing") {
+  Guest guest;
+  guest.populate({5, 6}, 200);
+  std::filesystem::remove(guest.folder + "/proc/6/pagemap");
+  guest.for_s(60);
+  CHECK(guest.reads == 200);
+  CHECK_FALSE(guest.shrink.refusal_said);
 }
 
 TEST_CASE("self-shrinking: a step ends when processes wait, or when it took long") {

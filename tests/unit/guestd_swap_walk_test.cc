@@ -185,9 +185,14 @@ TEST_CASE("swap walk: of the running kernel's processes, and pages are read with
   const auto begin = reinterpret_cast<uint64_t>(memory);
   REQUIRE(munmap(reinterpret_cast<void*>(begin + 4096), 4096) == 0);
   const FoundPages found{getpid(), 4, {begin, begin + 4096, begin + 8192, begin + 12288}};
-  CHECK(bring_back_pages(&found) == 3);
+  static uint64_t clock_us = 0;
+  const auto tick = [] { return clock_us++; };
+  CHECK(bring_back_pages(&found, tick, 100) == 3);
+  clock_us = 98;  // of time for two, one is gone
+  CHECK(bring_back_pages(&found, tick, 100) == 1);
+  CHECK(clock_us == 101);
   const FoundPages nobody{0x3ffffff, 1, {begin}};
-  CHECK(bring_back_pages(&nobody) == -ESRCH);
+  CHECK(bring_back_pages(&nobody, tick, 1000) == -ESRCH);
   munmap(memory, 4096);
   munmap(reinterpret_cast<void*>(begin + 8192), 8192);
 }

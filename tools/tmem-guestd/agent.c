@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "agent.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "report.h"
@@ -32,7 +33,7 @@ int agent_start(Agent* agent, const char* root, const char* xenbus, uint32_t hea
         "xenfs "
         "at /proc/xen)",
         NULL);
-    return 1;
+    return error == -ENOENT ? kNoXenbusStatus : 1;
   }
   pace_init(&agent->pace, heartbeat_ms);
   guest_mode_init(&agent->mode, root, first.total_kib);

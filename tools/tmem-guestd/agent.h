@@ -30,6 +30,8 @@ typedef struct {
   uint64_t alarm_taken_ms;
 } Agent;
 
+enum { kNoXenbusStatus = 3 };  // of exit: trying again is of no use
+
 // Returns 0, or an exit status after having said what is wrong.
 int agent_start(Agent* agent, const char* root, const char* xenbus, uint32_t heartbeat_ms,
                 const ShrinkSettings* shrink, uint64_t now_ms);

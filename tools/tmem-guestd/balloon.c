@@ -4,17 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "file.h"
+#include "kept.h"
 #include "text.h"
 
 static const char kTargetPath[] = "/sys/devices/system/xen_memory/xen_memory0/target_kb";
 static const char kCurrentPath[] = "/sys/devices/system/xen_memory/xen_memory0/info/current_kb";
 static const char kTypePath[] = "/sys/hypervisor/guest_type";
-static const char kStateFolder[] = "/run/tmem-guestd";
-static const char kStatePath[] = "/run/tmem-guestd/offset_kib";
+static const char kOffset[] = "offset_kib";
 enum { kNotWorthKib = 64 };  // smaller changes are left out
 
 void balloon_init(Balloon* balloon) {
@@ -31,33 +30,12 @@ static bool is_pv(const char* root) {
   return length >= 2 && strncmp(type, "PV", 2) == 0 && (type[2] == '\n' || type[2] == '\0');
 }
 
-static bool load_offset(const char* root, uint64_t* offset_kib) {
-  const int file = open_below(root, kStatePath, O_RDONLY);
-  if (file < 0) return false;
-  const bool loaded = read_number(file, offset_kib);
-  close(file);
-  return loaded;
-}
-
-static bool keep_offset(const char* root, uint64_t offset_kib) {
-  char folder[kPathMax];
-  Text text = text_in(folder, sizeof(folder));
-  add_text(&text, root);
-  add_text(&text, kStateFolder);
-  if (mkdir(folder, 0755) != 0 && errno != EEXIST) return false;
-  const int file = open_below(root, kStatePath, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW);
-  if (file < 0) return false;
-  const bool kept = write_number(file, offset_kib) == 0;
-  close(file);
-  return kept;
-}
-
 // False where it cannot be known.
 static bool find_offset(Balloon* balloon, const char* root, uint64_t dom0_target_kib) {
   uint64_t kernel_kib;
   balloon->offset_kib = 0;
   if (is_pv(root)) return true;
-  if (load_offset(root, &balloon->offset_kib)) return true;
+  if (load_kept(root, kOffset, &balloon->offset_kib)) return true;
   if (dom0_target_kib == 0 || !read_number(balloon->target, &kernel_kib) ||
       dom0_target_kib < kernel_kib) {
     say("memory/target is missing or below the kernel's own target: the balloon is left to dom0",
@@ -65,8 +43,9 @@ static bool find_offset(Balloon* balloon, const char* root, uint64_t dom0_target
     return false;
   }
   balloon->offset_kib = dom0_target_kib - kernel_kib;
-  if (keep_offset(root, balloon->offset_kib)) return true;
-  say(kStatePath, " cannot be written: ", strerror(errno), "; the balloon is left to dom0", NULL);
+  if (keep(root, kOffset, balloon->offset_kib)) return true;
+  say("/run/tmem-guestd/", kOffset, " cannot be written: ", strerror(errno),
+      "; the balloon is left to dom0", NULL);
   return false;
 }
 

@@ -5,24 +5,16 @@
 #include <errno.h>
 #include <sys/uio.h>
 
-int bring_back_pages(const FoundPages* found) {
-  char bytes[kFoundMax];
-  struct iovec pages[kFoundMax];
-  unsigned at = 0;
+int bring_back_pages(const FoundPages* found, uint64_t (*now_us)(void), uint64_t until_us) {
   int count = 0;
-  for (unsigned i = 0; i < found->count; ++i) {
-    pages[i].iov_base = (void*)(uintptr_t)found->addresses[i];
-    pages[i].iov_len = 1;
-  }
-  while (at < found->count) {
-    const unsigned left = found->count - at;
-    const struct iovec here = {bytes, left};
-    const ssize_t got = process_vm_readv(found->pid, &here, 1, pages + at, left, 0);
-    if (got < 0 && errno != EFAULT) return count > 0 ? count : -errno;
-    const unsigned read = got > 0 ? (unsigned)got : 0;
-    count += (int)read;
-    at += read;
-    if (read < left) ++at;  // this one is gone, or lost
+  for (unsigned i = 0; i < found->count && now_us() < until_us; ++i) {
+    char byte;
+    const struct iovec here = {&byte, 1};
+    const struct iovec page = {(void*)(uintptr_t)found->addresses[i], 1};
+    if (process_vm_readv(found->pid, &here, 1, &page, 1, 0) == 1)
+      ++count;
+    else if (errno != EFAULT)  // that is a page that is gone, or lost
+      return count > 0 ? count : -errno;
   }
   return count;
 }

@@ -8,8 +8,9 @@
 extern "C" {
 #endif
 
-// How many were read, without those that could not be; -errno if the process may not be read.
-int bring_back_pages(const FoundPages* found);
+// How many were read, without those that could not be; -errno if the process may not be read. Ends
+// when `now_us` has reached `until_us`: one page may take as long as tmem_core's persistent_get_ms.
+int bring_back_pages(const FoundPages* found, uint64_t (*now_us)(void), uint64_t until_us);
 
 #ifdef __cplusplus
 }

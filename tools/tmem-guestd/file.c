@@ -67,6 +67,7 @@ int write_number(int file, uint64_t number) {
   Text text = text_in(buffer, sizeof(buffer));
   add_number(&text, number);
   add_text(&text, "\n");
-  if (pwrite(file, buffer, text.length, 0) == (ssize_t)text.length) return 0;
-  return errno ? -errno : -EIO;
+  const ssize_t written = pwrite(file, buffer, text.length, 0);
+  if (written < 0) return -errno;
+  return written == (ssize_t)text.length ? 0 : -EIO;
 }

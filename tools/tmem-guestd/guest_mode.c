@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "guest_mode.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "kept.h"
 #include "text.h"
 
 enum {
@@ -12,12 +14,21 @@ enum {
   kSpareKib = 16384,    // that could be made free, and stays
 };
 
+static const char kCap[] = "cap_kib";
+
 void guest_mode_init(GuestMode* mode, const char* root, uint64_t total_at_start_kib) {
   memset(mode, 0, sizeof(*mode));
   mode->root = root;
   mode->dom0_cap_kib = UINT64_MAX;
   balloon_init(&mode->balloon);
   law_init(&mode->law, total_at_start_kib);
+}
+
+// An order from before the agent's start is in force; memory/target may hold a newer one.
+static uint64_t kept_cap_kib(const GuestMode* mode) {
+  uint64_t cap_kib;
+  if (!load_kept(mode->root, kCap, &cap_kib)) return UINT64_MAX;
+  return mode->settings.target_kib != 0 ? mode->settings.target_kib : cap_kib;
 }
 
 static void enter(GuestMode* mode) {
@@ -31,7 +42,7 @@ static void enter(GuestMode* mode) {
   }
   if (!balloon_take(&mode->balloon, mode->root, mode->settings.target_kib)) return;
   mode->active = true;
-  mode->dom0_cap_kib = UINT64_MAX;
+  mode->dom0_cap_kib = kept_cap_kib(mode);
   mode->law.correction_kib = mode->law.want_kib = mode->law.step_at_ms = 0;
   mode->since_ms = 0;
   say("guest mode: this agent sets the balloon, within tmem/min_kib and tmem/max_kib", NULL);
@@ -43,12 +54,17 @@ static void leave(GuestMode* mode) {
   say("host mode: dom0 sets the balloon", NULL);
 }
 
-// A changed memory/target is an order too: it bounds the guest until dom0 changes the other bounds.
+// A changed memory/target is an order too: it bounds the guest until dom0 changes the other bounds
+// alone, or takes the balloon back.
 static void take_orders(GuestMode* mode, const Settings* old) {
-  if (mode->settings.min_kib != old->min_kib || mode->settings.max_kib != old->max_kib)
-    mode->dom0_cap_kib = UINT64_MAX;
-  else if (mode->settings.target_kib != old->target_kib && mode->settings.target_kib != 0)
+  if (mode->settings.target_kib != old->target_kib && mode->settings.target_kib != 0) {
     mode->dom0_cap_kib = mode->settings.target_kib;
+    if (!keep(mode->root, kCap, mode->dom0_cap_kib))
+      say("dom0's order cannot be kept for the next start: ", strerror(errno), NULL);
+  } else if (mode->settings.min_kib != old->min_kib || mode->settings.max_kib != old->max_kib) {
+    mode->dom0_cap_kib = UINT64_MAX;
+    forget_kept(mode->root, kCap);
+  }
 }
 
 static bool same(const Settings* a, const Settings* b) {
@@ -65,6 +81,7 @@ bool guest_mode_obey(GuestMode* mode, const Settings* settings) {
   const Bounds bounds = {settings->min_kib, settings->max_kib};
   if (!settings->guest_mode || (mode->active && !bounds_are_valid(&bounds))) {
     if (mode->active) leave(mode);
+    forget_kept(mode->root, kCap);
   } else if (mode->active) {
     take_orders(mode, &old);
   } else {

@@ -92,6 +92,12 @@ static int wait_ms(uint64_t now, uint64_t deadline) {
   return (int)(deadline - now < longest ? deadline - now : longest);
 }
 
+static void lose_pressure(struct pollfd* pressure) {
+  say("the trigger for memory pressure is gone; looking each second or two instead", NULL);
+  close(pressure->fd);
+  pressure->fd = -1;
+}
+
 // Until a signal ends it.
 static void run(Agent* agent, int pressure, int signals) {
   enum { kXenbus, kPressure, kSignals, kFiles };
@@ -106,7 +112,7 @@ static void run(Agent* agent, int pressure, int signals) {
     now = now_ms();
     if (files[kXenbus].revents != 0) agent_receive(agent, now);
     if ((files[kPressure].revents & POLLPRI) != 0) agent_alarm(agent, now);
-    if ((files[kPressure].revents & (POLLERR | POLLNVAL)) != 0) files[kPressure].fd = -1;
+    if ((files[kPressure].revents & (POLLERR | POLLNVAL)) != 0) lose_pressure(&files[kPressure]);
     struct signalfd_siginfo signal_info;
     while (read(signals, &signal_info, sizeof(signal_info)) == sizeof(signal_info)) {
       if (signal_info.ssi_signo != SIGUSR1) return;

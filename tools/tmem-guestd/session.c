@@ -151,7 +151,7 @@ static void take_setting(Session* session, uint32_t subject, const WireMessage* 
       say("dom0 has ", kSettingsPaths[subject], " but this guest may not read it: in dom0, ",
           "xenstore-chmod -r /local/domain/<domid>/tmem n0 r<domid>", NULL);
     session->settings_hidden |= hidden;
-    if (!hidden && strcmp(message->text, "ENOENT") != 0) session->settings_failed = true;
+    if (strcmp(message->text, "ENOENT") != 0) session->settings_failed = true;
   } else if (message->type != kWireRead) {
     session->settings_failed = true;
   } else if (subject == kMode) {

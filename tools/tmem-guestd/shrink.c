@@ -92,21 +92,29 @@ static bool begin_pass(Shrink* shrink, uint64_t held) {
   shrink->pass_pages = 0;
   shrink->pass_held_pages = held;
   shrink->pass_judged = false;
-  shrink->pass_error = 0;
   return find_types(shrink) && swap_walk_begin(&shrink->walk);
 }
 
-static void say_why(Shrink* shrink) {
-  if (shrink->pass_error != 0 && shrink->pass_pages == 0 && !shrink->refusal_said) {
-    say("pages cannot be brought back from swap: ", strerror(-shrink->pass_error),
-        "; reading other processes needs CAP_SYS_PTRACE (--shrink 0: do not try)", NULL);
-    shrink->refusal_said = true;
-  } else if (shrink->pass_pages >= kTrialPages && !shrink->useless_said) {
-    say("pages that are read keep their place in the host's pool: tmem_swap has sync=N, or "
-        "processes share them; trying again ever more rarely",
-        NULL);
-    shrink->useless_said = true;
-  }
+// Some or all processes may not be looked into, or not be read.
+static void say_refusal(Shrink* shrink) {
+  char number[24];
+  Text processes = text_in(number, sizeof(number));
+  if (shrink->walk.refused == 0 || shrink->refusal_said) return;
+  add_number(&processes, shrink->walk.refused);
+  say("pages in swap of ", number,
+      " processes cannot be brought back: ", strerror(shrink->walk.refusal),
+      "; reading other users' processes needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH (--shrink 0: "
+      "do not try)",
+      NULL);
+  shrink->refusal_said = true;
+}
+
+static void say_useless(Shrink* shrink) {
+  if (shrink->pass_pages < kTrialPages || shrink->useless_said) return;
+  say("pages that are read keep their place in the host's pool: tmem_swap has sync=N, or "
+      "processes share them; trying again ever more rarely",
+      NULL);
+  shrink->useless_said = true;
 }
 
 // Did the pool's pages become fewer by what was read? If not, the type may be wrong.
@@ -115,24 +123,25 @@ static void judge(Shrink* shrink, bool complete, uint64_t now_ms) {
   const uint64_t fallen = shrink->pass_held_pages > held ? shrink->pass_held_pages - held : 0;
   const bool freed = fallen >= shrink->pass_pages / 2;
   shrink->pass_judged = true;
+  if (complete) say_refusal(shrink);
   if (freed && (!complete || shrink->pass_pages >= kUsefulPages)) return;
   swap_walk_end(&shrink->walk);
   if (shrink->shared && ++shrink->type_try < kTypeTries) return;
   shrink->type_try = 0;
-  if (!freed || shrink->pass_error != 0) say_why(shrink);
+  if (!freed) say_useless(shrink);
   shrink_law_rest(&shrink->law, now_ms);
 }
 
 static uint64_t read_found(Shrink* shrink, const FoundPages* found) {
   const uint64_t begin_us = shrink->settings.now_us();
-  const int count = shrink->settings.bring_back(found);
+  const int count = shrink->settings.bring_back(found, shrink->settings.now_us, begin_us + kStepUs);
   const uint64_t own_us = shrink->settings.now_us() - begin_us;
   shrink_law_done(&shrink->law, found->count, own_us);
   if (count > 0) {
     shrink->back_pages += (unsigned)count;
     shrink->pass_pages += (unsigned)count;
   } else if (count == -EPERM) {
-    shrink->pass_error = count;
+    swap_walk_refused(&shrink->walk, found->pid, -count);
   }
   return own_us;
 }

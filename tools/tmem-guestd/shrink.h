@@ -16,8 +16,8 @@ enum { kShrinkStepMs = 500 };
 typedef struct {
   uint32_t most_pages_per_s;  // 0: off
   uint64_t (*now_us)(void);
-  // How many of these pages were read, or -errno.
-  int (*bring_back)(const FoundPages* found);
+  // As bring_back_pages().
+  int (*bring_back)(const FoundPages* found, uint64_t (*now_us)(void), uint64_t until_us);
 } ShrinkSettings;
 
 typedef struct {
@@ -29,7 +29,6 @@ typedef struct {
   // Of this pass over the processes.
   uint64_t pass_pages, pass_held_pages;
   bool pass_judged;
-  int pass_error;
   uint32_t types;
   bool shared;        // other swap areas are in use too
   unsigned type_try;  // how far ours may be from its place in /proc/swaps

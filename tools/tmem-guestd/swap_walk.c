@@ -3,6 +3,7 @@
 #include "swap_walk.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,8 @@ void swap_walk_end(SwapWalk* walk) {
 bool swap_walk_begin(SwapWalk* walk) {
   swap_walk_end(walk);
   walk->names_length = walk->names_at = 0;
+  walk->refused = 0;
+  walk->refusal = 0;
   walk->processes = open_below(walk->root, "/proc", O_RDONLY | O_DIRECTORY);
   return walk->processes >= 0;
 }
@@ -91,6 +94,26 @@ static void take_swap(void* context, const char* line) {
   take_number(&at, kib);
 }
 
+static void note_refusal(SwapWalk* walk, int error) {
+  // A process that has ended meanwhile refuses nothing.
+  if (error == ENOENT || error == ESRCH) return;
+  walk->refusal = error;
+  walk->refused++;
+}
+
+void swap_walk_refused(SwapWalk* walk, int pid, int error) {
+  note_refusal(walk, error);
+  if (walk->pid == pid) leave_process(walk);
+}
+
+static bool open_process(SwapWalk* walk, int pid) {
+  walk->maps = open_of(walk, pid, "/maps");
+  if (walk->maps >= 0) walk->pagemap = open_of(walk, pid, "/pagemap");
+  if (walk->pagemap >= 0) return true;
+  note_refusal(walk, errno);
+  return false;
+}
+
 static bool enter_process(SwapWalk* walk, int pid) {
   uint64_t kib = 0;
   const int status = open_of(walk, pid, "/status");
@@ -98,13 +121,12 @@ static bool enter_process(SwapWalk* walk, int pid) {
   for_each_line(status, take_swap, &kib);
   close(status);
   if (kib == 0) return false;
-  walk->maps = open_of(walk, pid, "/maps");
-  walk->pagemap = open_of(walk, pid, "/pagemap");
+  const bool opened = open_process(walk, pid);
   walk->pid = pid;
   walk->pages_left = kib / (kPageBytes / 1024);
   walk->room_pages = cgroup_room_bytes(walk->root, pid) / kPageBytes;
   walk->maps_length = walk->maps_at = 0;
-  if (walk->maps < 0 || walk->pagemap < 0 || walk->room_pages == 0) leave_process(walk);
+  if (!opened || walk->room_pages == 0) leave_process(walk);
   return true;
 }
 

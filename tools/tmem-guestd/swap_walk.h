@@ -33,6 +33,9 @@ typedef struct {
   uint64_t room_pages;  // that its control groups leave it
   uint64_t at, end;     // where it goes on, in addresses
   bool dense;           // there were some just before
+  // Processes of this pass with pages in swap that may not be looked into, and why (an errno).
+  unsigned refused;
+  int refusal;
   size_t names_length, names_at, maps_length, maps_at;
   char names[1024] __attribute__((aligned(8)));  // as getdents64() gives them
   char lines[4096];
@@ -47,6 +50,8 @@ bool swap_walk_is_open(const SwapWalk* walk);
 // closes it.
 bool swap_walk_next(SwapWalk* walk, uint32_t types, unsigned most, FoundPages* found,
                     uint32_t* looks);
+// This process may not be read: it is left.
+void swap_walk_refused(SwapWalk* walk, int pid, int error);
 void swap_walk_end(SwapWalk* walk);
 
 #ifdef __cplusplus
