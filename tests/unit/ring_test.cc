@@ -280,6 +280,18 @@ TEST_CASE("ring: the guest is notified once, and only when its event is passed")
   CHECK(ring.queue->counters().notifications.get() == 2);
 }
 
+TEST_CASE("ring: an interrupted turn notifies once, at its end") {
+  RingWorld ring;
+  ring.control().rsp_event = 1;
+  for (int i = 0; i < 3; ++i) ring.post(ring.request(TMEM_OP_NOP));
+  const auto always = [] { return true; };
+  CHECK(ring.queue->run(ring.context, 8, always).executed == 1);
+  CHECK(ring.queue->run(ring.context, 7, always).executed == 1);
+  CHECK(ring.doorbell.rung == 0);
+  CHECK(ring.queue->run(ring.context, 6, always).executed == 1);
+  CHECK(ring.doorbell.rung == 1);
+}
+
 TEST_CASE("ring: arming asks for the next request, and refuses to sleep over one") {
   RingWorld ring;
   CHECK(ring.queue->arm());

@@ -53,7 +53,8 @@ Queue::Turn Queue::run(Context& context, uint32_t requests_max, const Interrupte
     return {0, false, closed_};
   }
 
-  const uint32_t old_done = done_;
+  const uint32_t old_done = unnotified_from_.value_or(done_);
+  unnotified_from_.reset();
   const uint32_t count = std::min(waiting, requests_max);
   uint32_t executed = 0;
   Pending current = fetch(done_);
@@ -79,7 +80,11 @@ Queue::Turn Queue::run(Context& context, uint32_t requests_max, const Interrupte
     ++executed;
     store_release(ring_.control().rsp_prod, done_);
     if (bad_requests_ > options_.bad_requests_max) close(CloseReason::kTooManyBad);
-    if (!has_next || (interrupted && interrupted())) break;
+    if (!has_next) break;
+    if (interrupted && interrupted()) {
+      unnotified_from_ = old_done;
+      break;
+    }
     current = next;
   }
   repeat_by_mutation(context, current);
@@ -87,7 +92,7 @@ Queue::Turn Queue::run(Context& context, uint32_t requests_max, const Interrupte
   counters_.requests.add(executed);
   counters_.turns.add();
   if (options_.credits != nullptr) options_.credits->top_up();
-  notify_since(old_done);
+  if (!unnotified_from_ || closed_ != CloseReason::kOpen) notify_since(old_done);
   return {executed, posted != done_, closed_};
 }
 

@@ -64,7 +64,8 @@ class Queue {
     CloseReason closed = CloseReason::kOpen;
   };
   // Runs at most `requests_max` requests, then notifies the guest once if it asked for that. Ends
-  // earlier when `interrupted` says so; it is asked after each request.
+  // earlier when `interrupted` says so; it is asked between requests. Then the guest is not
+  // notified yet: call run() again for the rest, which notifies it of all.
   using Interrupted = std::function<bool()>;
   Turn run(Context& context, uint32_t requests_max, const Interrupted& interrupted = {});
 
@@ -121,6 +122,7 @@ class Queue {
   // Requests answered: the daemon's own copy of rsp_prod. What stands in the ring is only compared
   // with it.
   uint32_t done_;
+  std::optional<uint32_t> unnotified_from_;  // of an interrupted run()
   uint32_t bad_requests_ = 0;
   uint32_t empty_events_in_row_ = 0;
   // One may have come before this object was there.
