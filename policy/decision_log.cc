@@ -18,6 +18,7 @@ Json host_json(const HostView& host) {
           {"free_bytes", host.free_bytes},
           {"claims_bytes", host.claims_bytes},
           {"head_room_bytes", host.head_room_bytes},
+          {"has_pool", host.has_pool},
           {"pool_held_bytes", host.pool_held_bytes},
           {"pool_freeable_bytes", host.pool_freeable_bytes}};
 }
@@ -29,6 +30,7 @@ HostView host_of(const Json& json) {
   json.at("free_bytes").get_to(host.free_bytes);
   json.at("claims_bytes").get_to(host.claims_bytes);
   json.at("head_room_bytes").get_to(host.head_room_bytes);
+  json.at("has_pool").get_to(host.has_pool);
   json.at("pool_held_bytes").get_to(host.pool_held_bytes);
   json.at("pool_freeable_bytes").get_to(host.pool_freeable_bytes);
   return host;

@@ -83,6 +83,7 @@ struct HostView {
   uint64_t free_bytes = 0;           // nobody's, outstanding claims taken off
   uint64_t claims_bytes = 0;         // promised by Xen to domains that are being built
   uint64_t head_room_bytes = 0;      // to be kept free, with what make-room asked for
+  bool has_pool = false;             // it shares this memory with the guests, full or empty
   uint64_t pool_held_bytes = 0;      // slots and metadata
   uint64_t pool_freeable_bytes = 0;  // of it, what eviction can give back
 };

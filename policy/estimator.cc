@@ -2,6 +2,7 @@
 #include "policy/estimator.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "libtmem/base/units.h"
 
@@ -76,13 +77,17 @@ const char* name_of(ReportState state) {
   return "";
 }
 
-// A text that did not change is no new report, whatever it says.
+// A text that did not change is no new report, whatever it says. Nor is one that stands there when
+// the guest is first looked at: its agent may be gone for hours.
 void Estimator::read_report(uint64_t now_ms, const GuestInput& input, Guest& guest,
                             Estimate& estimate) {
-  if (!input.report || *input.report == guest.text) return;
-  guest.text = input.report->substr(0, kReportBytesMax + 1);
+  if (!input.report) return;
+  std::string text = input.report->substr(0, kReportBytesMax + 1);
+  if (text == guest.text) return;
+  guest.text = std::move(text);
+  if (!guest.seen) return;
   guest.complaint.clear();
-  const auto sample = parse_report(*input.report);
+  const auto sample = parse_report(guest.text);
   if (!sample) {
     guest.state = ReportState::kMalformed;
     guest.complaint = sample.error().message;
@@ -110,10 +115,10 @@ Estimate Estimator::update(uint64_t now_ms, const GuestInput& input) {
   Estimate estimate;
   estimate.facts = input.facts;
   read_report(now_ms, input, guest, estimate);
-  if (guest.has_pool && now_ms > guest.updated_ms)
+  if (guest.seen && now_ms > guest.updated_ms)
     add_pool_rates(guest.pool, input.facts.pool, now_ms - guest.updated_ms, estimate.rates);
   guest.pool = input.facts.pool;
-  guest.has_pool = true;
+  guest.seen = true;
   guest.updated_ms = now_ms;
   if (guest.sample) {
     estimate.sample_age_ms = now_ms - guest.sample_ms;

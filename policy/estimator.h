@@ -38,9 +38,9 @@ class Estimator {
 
  private:
   struct Guest {
+    bool seen = false;
     uint64_t updated_ms = 0;
     PoolUse pool;
-    bool has_pool = false;
     std::string text;  // of the last report, good or bad
     std::optional<Sample> sample;
     uint64_t sample_ms = 0;

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "libtmem/base/units.h"
+#include "policy/entitlement.h"
 #include "policy/shares.h"
 
 namespace tmem::policy {
@@ -20,8 +21,10 @@ uint64_t scaled(uint64_t value, uint64_t part, uint64_t whole) {
                     : static_cast<uint64_t>(static_cast<unsigned __int128>(value) * part / whole);
 }
 
-// What the guest alone allows.
-BoundedTarget within_own_bounds(const Estimate& estimate, const Wish* wish) {
+// What the guest alone allows. On a report that cannot be believed nothing is taken of its share;
+// what it has borrowed above that, it cannot keep by talking nonsense.
+BoundedTarget within_own_bounds(const Estimate& estimate, const Wish* wish,
+                                uint64_t entitled_bytes) {
   const GuestFacts& facts = estimate.facts;
   BoundedTarget target{facts.id, facts.target_bytes, Bound::kNone, ""};
   if (!facts.can_balloon) {
@@ -37,8 +40,9 @@ BoundedTarget within_own_bounds(const Estimate& estimate, const Wish* wish) {
   }
   const bool incredible =
       estimate.report == ReportState::kMalformed || estimate.report == ReportState::kAbsurd;
-  if (incredible && target.target_bytes < facts.target_bytes) {
-    target.target_bytes = facts.target_bytes;
+  const uint64_t held_bytes = std::min(facts.target_bytes, entitled_bytes);
+  if (incredible && target.target_bytes < held_bytes) {
+    target.target_bytes = held_bytes;
     target.bound = Bound::kStale;
   }
   if (target.target_bytes < facts.settings.min_bytes) {
@@ -144,13 +148,14 @@ BoundedPlan bound(const HostView& host, std::span<const Estimate> estimates, con
   for (const Wish& wish : plan.wishes) wishes[wish.id] = &wish;
   BoundedPlan bounded;
   uint64_t actual = 0;
-  for (const Estimate& estimate : estimates) {
-    const auto wish = wishes.find(estimate.facts.id);
-    bounded.targets_.push_back(
-        within_own_bounds(estimate, wish == wishes.end() ? nullptr : wish->second));
-    actual += estimate.facts.actual_bytes;
-  }
   const uint64_t capacity = capacity_bytes(host);
+  const std::vector<uint64_t> entitled = entitlements(estimates, capacity);
+  for (size_t i = 0; i < estimates.size(); ++i) {
+    const auto wish = wishes.find(estimates[i].facts.id);
+    bounded.targets_.push_back(within_own_bounds(
+        estimates[i], wish == wishes.end() ? nullptr : wish->second, entitled[i]));
+    actual += estimates[i].facts.actual_bytes;
+  }
   if (actual > capacity)
     force_back(estimates, capacity, bounded.targets_);
   else

@@ -10,7 +10,7 @@ namespace {
 constexpr double kTaxMax = 10;
 // A minute with fewer puts and hits says nothing of a client: 1 MiB.
 constexpr uint64_t kPagesMin = 256;
-// Where nobody gets more than this part of its puts, nobody is better than the others.
+// Where all together get no more than this part of their puts, nobody is better than the others.
 constexpr double kUseRatioMin = 0.01;
 
 uint64_t since(uint64_t before, uint64_t now) {
@@ -26,7 +26,8 @@ uint32_t taxed(uint32_t weight, double use) {
 
 std::vector<uint32_t> IdleTax::weights(std::span<const TaxInput> inputs) {
   std::map<TaxedClient, Client> followed;
-  double best = 0;
+  double used = 0;
+  double traffic = 0;
   for (const TaxInput& input : inputs) {
     const auto old = clients_.find(input.client);
     Client client = old == clients_.end() ? Client{} : old->second;
@@ -35,19 +36,23 @@ std::vector<uint32_t> IdleTax::weights(std::span<const TaxInput> inputs) {
     client.puts = input.use.ephemeral_puts;
     client.hits = input.use.ephemeral_hits;
     if (puts + hits >= kPagesMin) {
-      const double now = static_cast<double>(hits) / static_cast<double>(std::max(puts, hits));
+      const auto most = static_cast<double>(std::max(puts, hits));
+      const double now = static_cast<double>(hits) / most;
       client.use_ratio = client.judged ? (client.use_ratio + now) / 2 : now;
+      client.traffic = client.judged ? (client.traffic + most) / 2 : most;
       client.judged = true;
     }
-    best = std::max(best, client.use_ratio);
+    used += client.use_ratio * client.traffic;
+    traffic += client.traffic;
     followed[input.client] = client;
   }
   clients_ = std::move(followed);
+  const double mean = traffic > 0 ? used / traffic : 0;
   std::vector<uint32_t> weights;
   for (const TaxInput& input : inputs) {
     const Client& client = clients_.at(input.client);
-    const bool free = !client.judged || best < kUseRatioMin;
-    weights.push_back(taxed(input.weight, free ? 1 : client.use_ratio / best));
+    const bool free = !client.judged || mean < kUseRatioMin;
+    weights.push_back(taxed(input.weight, free ? 1 : std::min(1.0, client.use_ratio / mean)));
   }
   return weights;
 }

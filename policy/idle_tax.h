@@ -3,9 +3,10 @@
 // weight, so that it does not displace one that does.
 //
 // Modelled on the idle memory tax of ESX: with u the part of its puts that a guest gets again,
-// relative to the guest that does so most, its weight counts as weight / (u + 10 (1 - u)). Both
-// counts are the store's, so no guest can lie; one that gets its own pages for show has at most the
-// weight it was given.
+// relative to that part of all guests' puts together and at most 1, its weight counts as
+// weight / (u + 10 (1 - u)). Both counts are the store's, so no guest can lie; one that gets its
+// own pages for show has at most the weight it was given, and taxes others only as far as it
+// outdoes their traffic.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -41,6 +42,7 @@ class IdleTax {
     uint64_t hits = 0;
     bool judged = false;   // it did enough, once
     double use_ratio = 0;  // hits of puts; half of it is the last minute's
+    double traffic = 0;    // pages a minute; of it, too
   };
   std::map<TaxedClient, Client> clients_;
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "libtmem/base/units.h"
 
@@ -11,9 +12,6 @@ namespace {
 
 // Kept free beside the kernel's own reserve, so that a small growth finds memory at once.
 constexpr double kMarginRatio = 0.02;
-// What must be left that could be made free: the balloon moves a second after a program has
-// started, and a guest whose memory is all in use then kills processes, or dies.
-constexpr uint64_t kSpareBytes = 16 * kMiB;
 // Of free memory above the margin, what is taken in a second. Nobody misses it.
 constexpr double kFreeTakenRatio = 0.5;
 // A rise between two reports that counts, and how much more of it is expected: the balloon and the
@@ -35,7 +33,13 @@ constexpr double kProbeFullSome = 0.001;
 constexpr double kYieldRatio = 0.05;
 // Over which pressure is averaged for probing.
 constexpr double kCalmTimeMs = 6'000;
+// A balloon is where it should be, give or take so much: some kernels never hit it to the page.
+constexpr uint64_t kArrivedSlackBytes = 4 * kMiB;
+constexpr uint64_t kArrivedSlackPart = 64;
 constexpr double kProvenHalfLifeMs = 60'000;
+// What a page that comes back from the pool makes a task wait, at most: reported pressure beyond
+// that is not the pool's to confirm.
+constexpr double kReturnUs = 50;
 
 double page_bytes(double pages) {
   return pages * static_cast<double>(kPageBytes);
@@ -56,17 +60,24 @@ double margin_bytes(const Sample& sample, double guest_bytes) {
 double spare_free_bytes(const Estimate& estimate) {
   const Sample& sample = *estimate.sample;
   const auto actual = static_cast<double>(estimate.facts.actual_bytes);
-  return std::max(0.0, static_cast<double>(sample.free_bytes) - margin_bytes(sample, actual));
+  return std::max(
+      0.0, std::min(static_cast<double>(sample.free_bytes), actual) - margin_bytes(sample, actual));
 }
 
-// What the guest could make free: page cache, and what its swap has room for. Without swap nothing
-// hurts until there is nothing left, so no pressure would tell.
+// For those who never reported the pool's counts stand in: what they have of their own is not
+// asked of them (selfballoon_psi.cc), what they borrowed is. Who fell silent may hurt.
+double pressure_now(const Estimate& estimate) {
+  if (estimate.sample) return estimate.rates.some_ratio;
+  return estimate.report == ReportState::kNone && returns(estimate.rates) == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+// Without swap nothing hurts until there is nothing left, so no pressure would tell.
 uint64_t spare_bytes(const Sample& sample) {
   return sample.available_bytes +
          std::min(sample.anon_bytes, sample.swap_free_bytes.value_or(UINT64_MAX));
 }
-
-}  // namespace
 
 void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
   const auto elapsed = static_cast<double>(elapsed_ms);
@@ -74,6 +85,12 @@ void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
   proven_bytes_ +=
       page_bytes(estimate.rates.persistent_gets + estimate.rates.ephemeral_hits) * elapsed / 1000;
   proven_bytes_ = std::min(proven_bytes_, static_cast<double>(estimate.facts.settings.max_bytes));
+}
+
+double GuestNeed::proven_some() const {
+  const double pages_per_ms =
+      proven_bytes_ / static_cast<double>(kPageBytes) * std::numbers::ln2 / kProvenHalfLifeMs;
+  return std::min(some_average_, pages_per_ms * kReturnUs / 1000);
 }
 
 // Use that rises goes on rising for a while: room for that, and the margin. Use that stands still
@@ -103,7 +120,8 @@ double GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint
   if (sampled_) {
     const GuestFacts& facts = estimate.facts;
     consider(use_growth(estimate, elapsed_ms), reason::kUse);
-    least_bytes_ = minus_or_zero(facts.actual_bytes + kSpareBytes, spare_bytes(*estimate.sample));
+    least_bytes_ =
+        minus_or_zero(facts.actual_bytes + kSpareMinBytes, spare_bytes(*estimate.sample));
     consider(static_cast<double>(
                  minus_or_zero(least_bytes_, std::max(facts.actual_bytes, facts.target_bytes))),
              reason::kUse);
@@ -126,11 +144,12 @@ void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elap
   const uint64_t before = bytes_;
   const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;
   const auto bytes = static_cast<double>(bytes_);
-  calm_ = std::max(0.0, 1 - some_average_ / some_ratio);
-  if (calm_ > 0) why_ = reason::kCalm;
-  if (calm_ > 0 && estimate.facts.actual_bytes <= bytes_) {
+  const double calm = std::max(0.0, 1 - some_average_ / some_ratio);
+  if (calm > 0) why_ = reason::kCalm;
+  const uint64_t arrived = bytes_ + std::max(kArrivedSlackBytes, bytes_ / kArrivedSlackPart);
+  if (calm > 0 && estimate.facts.actual_bytes <= arrived) {
     const double ratio = estimate.facts.pool.has_client ? kProbePoolRatio : kProbeRatio;
-    bytes_ -= static_cast<uint64_t>(bytes * ratio * calm_ * elapsed_s *
+    bytes_ -= static_cast<uint64_t>(bytes * ratio * calm * elapsed_s *
                                     std::min(1.0, some_ratio / kProbeFullSome));
   }
   if (sampled_) {
@@ -140,17 +159,18 @@ void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elap
     // Without any, a balloon that is on its way up goes on.
     if (spare > 0) {
       bytes_ = std::min(bytes_, static_cast<uint64_t>(actual - taken));
-      if (calm_ == 0) why_ = reason::kFree;
+      if (calm == 0) why_ = reason::kFree;
     }
   }
   bytes_ = std::max(bytes_, std::min(before, least_bytes_));
 }
 
-void GuestNeed::yield(const GuestSettings& settings, uint64_t elapsed_ms) {
-  if (calm_ == 0) return;
+void GuestNeed::yield(const GuestSettings& settings, double some_ratio, uint64_t elapsed_ms) {
+  const double calm = 1 - std::max(some_average_, some_now_) / some_ratio;
+  if (calm <= 0) return;
   const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;
   const uint64_t least = std::min(bytes_, std::max(least_bytes_, settings.min_bytes));
-  bytes_ -= static_cast<uint64_t>(static_cast<double>(bytes_) * kYieldRatio * calm_ *
+  bytes_ -= static_cast<uint64_t>(static_cast<double>(bytes_) * kYieldRatio * calm *
                                   std::min(1.0, elapsed_s));
   bytes_ = std::max(bytes_, least);
   why_ = reason::kYield;
@@ -161,6 +181,7 @@ void GuestNeed::update(const Estimate& estimate, double some_ratio, uint64_t ela
   if (!known_) {
     known_ = true;
     bytes_ = std::max(facts.actual_bytes, facts.target_bytes);
+    first_bytes_ = bytes_;
     used_bytes_ = UINT64_MAX;  // the first report is no rise
   }
   prove(estimate, elapsed_ms);
@@ -169,8 +190,8 @@ void GuestNeed::update(const Estimate& estimate, double some_ratio, uint64_t ela
   const double fade = std::exp2(-static_cast<double>(elapsed_ms) / kCalmTimeMs);
   some_average_ = some_average_ * fade + estimate.rates.some_ratio * (1 - fade);
   why_ = reason::kHold;
-  calm_ = 0;
   const double growth = growth_bytes(estimate, some_ratio, elapsed_ms);
+  some_now_ = pressure_now(estimate);
   if (growth > 0) {
     bytes_ = std::max(facts.actual_bytes, facts.target_bytes) + static_cast<uint64_t>(growth);
   } else {

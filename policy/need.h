@@ -24,14 +24,25 @@ inline constexpr const char* kReturns = "returns";    // pages came back from di
 inline constexpr const char* kPressure = "pressure";  // PSI
 }  // namespace reason
 
+// What the guest could make free: page cache, and what its swap has room for.
+uint64_t spare_bytes(const Sample& sample);
+// Of that a guest keeps so much: the balloon moves a second after a program has started, and a
+// guest whose memory is all in use then kills processes, or dies.
+inline constexpr uint64_t kSpareMinBytes = 16 * kMiB;
+
 class GuestNeed {
  public:
   // Call once a tick; `elapsed_ms` since the one before, 0 at first. `some_ratio`: harmless PSI.
   void update(const Estimate& estimate, double some_ratio, uint64_t elapsed_ms);
-  // Call after update() when others need more than there is: a calm guest probes faster for them.
-  void yield(const GuestSettings& settings, uint64_t elapsed_ms);
+  // Call after update() when others need more than there is: who hurts less than `some_ratio`
+  // probes faster for them.
+  void yield(const GuestSettings& settings, double some_ratio, uint64_t elapsed_ms);
+  // PSI `some` of late, as far as the pages that the pool gave back bear it out.
+  double proven_some() const;
   uint64_t bytes() const { return bytes_; }
   const char* why() const { return why_; }
+  // What it had when it was first seen.
+  uint64_t first_bytes() const { return first_bytes_; }
   // Pages that the pool gave back of late, in bytes; half of it is forgotten each minute.
   uint64_t proven_bytes() const { return static_cast<uint64_t>(proven_bytes_); }
 
@@ -44,11 +55,12 @@ class GuestNeed {
 
   bool known_ = false;
   uint64_t bytes_ = 0;
+  uint64_t first_bytes_ = 0;
   uint64_t least_bytes_ = 0;  // by the newest report: less leaves it nothing to spare
   uint64_t used_bytes_ = 0;   // in RAM and swap, at the last report
   double proven_bytes_ = 0;
   double some_average_ = 0;
-  double calm_ = 0;  // 1: no pressure at all of late; 0: not calm
+  double some_now_ = 1;  // at the last decision
   // Decisions may come more often than reports: what a report says is of the time since the last.
   bool sampled_ = false;
   uint64_t sample_ms_ = 0;

@@ -6,8 +6,8 @@
 #include <numeric>
 
 #include "libtmem/base/units.h"
+#include "policy/entitlement.h"
 #include "policy/guard.h"
-#include "policy/shares.h"
 
 namespace tmem::policy {
 namespace {
@@ -17,29 +17,42 @@ constexpr double kCushionDecades = 1.5;
 // What lies in a pool is of use to all.
 constexpr double kCushionPoolPart = 0.3;
 
-// What others' wishes cannot take: of who never reported, all it has, for nobody knows what it
-// could do without. (A host that is short asks it all the same: guard.h.) Who falls silent later
-// may have borrowed what it has, and keeps its share.
-uint64_t held_bytes(const Estimate& estimate) {
+// Decisions may have been off for hours; what was learned before says little of that time.
+constexpr uint64_t kElapsedMaxMs = 5000;
+
+// What others' wishes cannot take: of who never reported, what it had when it was first seen, for
+// nobody knows what it could do without. (A host that is short asks it all the same: guard.h.) What
+// it borrowed since is not its own, nor what another borrowed before it fell silent.
+uint64_t held_bytes(const Estimate& estimate, const GuestNeed& need, uint64_t entitled_bytes) {
   if (estimate.report != ReportState::kNone) return 0;
-  return std::min(estimate.facts.target_bytes, estimate.facts.settings.max_bytes);
+  return std::min({estimate.facts.target_bytes, estimate.facts.settings.max_bytes,
+                   std::max(need.first_bytes(), entitled_bytes)});
 }
 
-Claim claim_of(const Estimate& estimate, uint64_t wanted_bytes) {
-  const GuestSettings& settings = estimate.facts.settings;
-  const uint64_t most = std::max(settings.max_bytes, settings.min_bytes);
-  return {settings.min_bytes, std::clamp(wanted_bytes, settings.min_bytes, most),
-          settings.share_weight(), settings.priority};
+// Guests yield while they hurt less than this part of what the pool has seen another one hurt, and
+// never beyond kYieldSomeMax: that much a neighbour can do to a guest that is within its share.
+constexpr double kYieldPart = 0.25;
+constexpr double kYieldSomeMax = 0.01;
+
+// What a guest has shown that it needs above its share.
+uint64_t proven_bytes(const Estimate& estimate, const GuestNeed& need) {
+  return need.proven_bytes() + estimate.facts.pool.persistent_pages * kPageBytes;
 }
 
-// The share of each if all wanted all they can get.
-std::vector<uint64_t> entitlements(std::span<const Estimate> estimates, uint64_t capacity) {
-  std::vector<Claim> claims;
-  for (const Estimate& estimate : estimates) {
-    claims.push_back(claim_of(estimate, estimate.facts.settings.max_bytes));
-    claims.back().priority = 0;
-  }
-  return share(claims, capacity);
+// What a pool keeps of the memory when guests want all of it: compressed, it spares more reads
+// there than in a guest. But no more than it has a use for: what it holds, and a little to grow.
+constexpr double kPoolPart = 0.1;
+constexpr uint64_t kPoolGrowthPart = 64;
+
+// What there is for guests.
+uint64_t shared_bytes(const HostView& host) {
+  const uint64_t capacity = capacity_bytes(host);
+  if (!host.has_pool) return capacity;
+  const uint64_t pinned = minus_or_zero(host.pool_held_bytes, host.pool_freeable_bytes);
+  const uint64_t all = capacity + pinned;
+  const auto most = static_cast<uint64_t>(static_cast<double>(all) * kPoolPart);
+  const uint64_t kept = std::min(most, host.pool_held_bytes + all / kPoolGrowthPart);
+  return minus_or_zero(capacity, minus_or_zero(kept, pinned));
 }
 
 // Of what nobody needs: how much the guests get all the same, by how little pressure is held for
@@ -65,10 +78,24 @@ void add_cushions(std::span<const Estimate> estimates, uint64_t capacity, double
 
 }  // namespace
 
+// How much pressure counts as harmless when others need more than there is.
+double SelfballoonPsi::yielding_some(std::span<const Estimate> estimates,
+                                     const std::vector<uint64_t>& entitled) const {
+  double worst = 0;
+  for (size_t i = 0; i < estimates.size(); ++i) {
+    const GuestNeed& need = needs_.at(estimates[i].facts.id);
+    const uint64_t allowed = entitled[i] + proven_bytes(estimates[i], need);
+    if (std::min(need.bytes(), allowed) > estimates[i].facts.actual_bytes)
+      worst = std::max(worst, need.proven_some());
+  }
+  return std::max(some_ratio_, std::min(kYieldSomeMax, worst * kYieldPart));
+}
+
 Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estimates) {
-  const uint64_t elapsed_ms = planned_ms_ == 0 ? 0 : host.now_ms - planned_ms_;
+  const uint64_t elapsed_ms =
+      planned_ms_ == 0 ? 0 : std::min(host.now_ms - planned_ms_, kElapsedMaxMs);
   planned_ms_ = host.now_ms;
-  const uint64_t capacity = capacity_bytes(host);
+  const uint64_t capacity = shared_bytes(host);
   const std::vector<uint64_t> entitled = entitlements(estimates, capacity);
   std::map<GuestId, GuestNeed> kept;
   uint64_t needed_bytes = 0;
@@ -79,27 +106,28 @@ Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estima
     need.update(estimate, some_ratio_, elapsed_ms);
     needed_bytes += need.bytes();
   }
+  needs_.swap(kept);
+  if (needed_bytes > capacity) {
+    const double some_ratio = yielding_some(estimates, entitled);
+    for (const Estimate& estimate : estimates)
+      needs_.at(estimate.facts.id).yield(estimate.facts.settings, some_ratio, elapsed_ms);
+  }
   std::vector<Claim> claims;
   for (size_t i = 0; i < estimates.size(); ++i) {
     const Estimate& estimate = estimates[i];
-    GuestNeed& need = kept[estimate.facts.id];
-    if (needed_bytes > capacity) need.yield(estimate.facts.settings, elapsed_ms);
+    const GuestNeed& need = needs_.at(estimate.facts.id);
     uint64_t wanted = need.bytes();
-    if (host.pool_held_bytes > 0) {
-      const uint64_t proven =
-          need.proven_bytes() + estimate.facts.pool.persistent_pages * kPageBytes;
-      wanted = std::min(wanted, std::max(entitled[i] + proven, estimate.facts.settings.min_bytes));
-    }
+    if (host.has_pool)
+      wanted = std::min(wanted, std::max(entitled[i] + proven_bytes(estimate, need),
+                                         estimate.facts.settings.min_bytes));
     claims.push_back(claim_of(estimate, wanted));
     Claim& claim = claims.back();
-    claim.least_bytes = std::max(claim.least_bytes, held_bytes(estimate));
+    claim.least_bytes = std::max(claim.least_bytes, held_bytes(estimate, need, entitled[i]));
     claim.wanted_bytes = std::max(claim.wanted_bytes, claim.least_bytes);
   }
-  needs_.swap(kept);
   std::vector<uint64_t> given = share(claims, capacity);
   add_cushions(estimates, capacity,
-               cushion_ratio(some_ratio_) * (host.pool_held_bytes > 0 ? kCushionPoolPart : 1),
-               given);
+               cushion_ratio(some_ratio_) * (host.has_pool ? kCushionPoolPart : 1), given);
   Plan plan;
   for (size_t i = 0; i < estimates.size(); ++i) {
     const GuestFacts& facts = estimates[i].facts;

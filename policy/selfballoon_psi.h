@@ -4,7 +4,8 @@
 // A guest's numbers are hints. Up to its entitlement (its weight's share of the host) a guest gets
 // what it says it needs. Above it, where the host has a pool, only as much more as the pool itself
 // has seen: pages that it holds for the guest, and pages that it gave back to it of late. So a liar
-// gets what is its own anyway, and who really lacks memory borrows what others leave.
+// gets what is its own anyway, and who really lacks memory borrows what others leave. Others leave
+// more while they hurt much less than who lacks most, up to a pressure that is still small.
 //
 // The knob is the pressure that is held for harmless: PSI `some`, as a share of time.
 #pragma once
@@ -24,6 +25,9 @@ class SelfballoonPsi final : public Strategy {
   Plan plan(const HostView& host, std::span<const Estimate> estimates) override;
 
  private:
+  double yielding_some(std::span<const Estimate> estimates,
+                       const std::vector<uint64_t>& entitled) const;
+
   const double some_ratio_;
   std::map<GuestId, GuestNeed> needs_;
   uint64_t planned_ms_ = 0;

@@ -211,6 +211,7 @@ Result<arbiter::HostShare> PoolMemory::host_share(const store::Store& store) con
       fallow::reserved_bytes(share.free_bytes - std::min(share.free_bytes, share.claims_bytes),
                              state.head_room_bytes, state.wish ? state.wish->bytes : 0,
                              state.wish && state.wish->state == fallow::WishState::kReady);
+  share.has_pool = true;
   share.pool_held_bytes = stats.arena_bytes;
   share.pool_freeable_bytes = stats.freeable_bytes;
   return share;

@@ -19,7 +19,6 @@ constexpr double kBackoffMax = 1.0;
 constexpr double kBackoffCoefficient = 20;  // full at twenty times the target
 constexpr double kReclaimRatio = 0.0005;    // of the paper's law
 constexpr uint64_t kLimitMinBytes = 100 * kMiB;
-constexpr double kForeignChange = 0.03;
 
 enum class Law : uint8_t { kSenpai, kPaper };
 
@@ -41,6 +40,10 @@ uint64_t floor_bytes(const GuestSettings& settings, const Sample& sample) {
   const uint64_t reclaimable_bytes = sample.free_bytes + sample.cache_bytes + sample.anon_bytes;
   return std::max(settings.min_bytes,
                   kLimitMinBytes + minus_or_zero(sample.total_bytes, reclaimable_bytes));
+}
+
+uint64_t whole_pages(uint64_t bytes) {
+  return bytes / kPageBytes * kPageBytes;
 }
 
 struct Guest {
@@ -73,6 +76,8 @@ class Senpai final : public Strategy {
       plan.wishes.push_back({estimate.facts.id, guest->second.limit_bytes, reason});
     }
     clamp_by_weight(host, estimates, plan);
+    for (Wish& wish : plan.wishes)
+      wish.target_bytes = guests_.at(wish.id).limit_bytes = whole_pages(wish.target_bytes);
     return plan;
   }
 
@@ -95,11 +100,7 @@ class Senpai final : public Strategy {
 
   static void adjust(Guest& guest, const Estimate& estimate, double share) {
     const auto limit_bytes = static_cast<double>(guest.limit_bytes);
-    const auto target_bytes = static_cast<double>(estimate.facts.target_bytes);
-    const bool foreign = std::abs(target_bytes - limit_bytes) > kForeignChange * limit_bytes;
-    set_limit(guest, estimate,
-              foreign ? static_cast<double>(estimate.facts.actual_bytes)
-                      : limit_bytes + limit_bytes * share);
+    set_limit(guest, estimate, limit_bytes + limit_bytes * share);
     guest.stall_us = 0;
     guest.grace_ticks = kIntervalTicks - 1;
   }
@@ -109,7 +110,7 @@ class Senpai final : public Strategy {
     const uint64_t limit_bytes =
         std::min(settings.max_bytes,
                  std::max(floor_bytes(settings, *estimate.sample), static_cast<uint64_t>(bytes)));
-    guest.limit_bytes = limit_bytes / kPageBytes * kPageBytes;
+    guest.limit_bytes = whole_pages(limit_bytes);
   }
 
   const std::string_view name_;

@@ -12,11 +12,10 @@
 // with the threshold's share of 6 s as the stall.
 // Knob: the threshold, a share of time; published: 0.001.
 //
-// More stall than the target gives at once, up to twice of what the guest has. A limit that was
-// changed by another starts again from what the guest has; what is less than 3 % is not taken for
-// that, since small changes may be held back. Never below 100 MiB more than the guest cannot
-// reclaim. The host is not known: the sum is clamped by weight. A guest without PSI keeps its
-// target.
+// More stall than the target gives at once, up to twice of what the guest has. Never below 100 MiB
+// more than the guest cannot reclaim. The host is not known: the sum is clamped by weight, and the
+// limits go on from there. (senpai.py begins anew from what is in use when another has changed a
+// limit; here nobody else does.) A guest without PSI keeps its target.
 #pragma once
 #include <memory>
 

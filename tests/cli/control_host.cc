@@ -103,7 +103,8 @@ class Guests {
     std::map<uint32_t, nlohmann::json> result;
     for (uint32_t client = 1; client <= 3; ++client) {
       const uint64_t asked_at_ms = asked_at_ms_.at(client);
-      const bool done = client == 1 && clock_.now_ms() - asked_at_ms > 500;
+      // The first says so with its pages in the pool.
+      const bool done = client != 2 && clock_.now_ms() - asked_at_ms > (client == 1 ? 200 : 2500);
       result[client] = {{"kind", "xen"},
                         {"state", "connected"},
                         {"evacuating", asked_at_ms != 0},

@@ -8,6 +8,7 @@
 #include "policy/report.h"
 #include "tests/unit/xen_host.h"
 #include "tmemd/arbiter/arbiter.h"
+#include "tmemd/arbiter/view.h"
 #include "tmemd/control/server.h"
 
 namespace tmem {
@@ -39,16 +40,16 @@ class PolicyHost {
   void add_hooks(control::Hooks& hooks) {
     hooks.policy = [this] {
       pass_second();
-      return arbiter_->describe(now_ms_);
+      return arbiter_->look().describe(now_ms_);
     };
     hooks.change_policy = [this](const arbiter::Change& change) -> Result<nlohmann::json> {
       TMEM_CHECK(arbiter_->change(change));
       pass_second();
-      return arbiter_->describe(now_ms_);
+      return arbiter_->look().describe(now_ms_);
     };
     hooks.why = [this](const std::optional<std::string>& guest) {
       pass_second();
-      return arbiter_->why(guest, now_ms_);
+      return arbiter_->look().why(guest, now_ms_);
     };
   }
 

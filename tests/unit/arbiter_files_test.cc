@@ -83,11 +83,11 @@ TEST_CASE("the log is made with its folder, and replays") {
   CHECK(result.lines == 80);
 }
 
-TEST_CASE("a full log is renamed once, and both files replay from their beginning") {
+TEST_CASE("a full log is renamed, not sooner than every ten minutes, and both files replay") {
   Directory directory;
   const std::string path = directory.path + "/decisions.log";
   ArbiterWorld w;
-  w.add_guest(1, 900, 800);
+  for (uint16_t id = 1; id <= 3; ++id) w.add_guest(id, 900, 300);
   begin_logging(w, logging_to(path, kLogBytesMin));
   uint64_t steps = 0;
   // The file's thread is waited for, so that the test does not depend on how fast it is.
@@ -97,13 +97,36 @@ TEST_CASE("a full log is renamed once, and both files replay from their beginnin
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
   w.arbiter.reset();
-  CHECK(steps < 2'000);
-  CHECK(replayed(path + ".1").ticks > 10);
+  CHECK(steps >= 1'200);
+  CHECK(steps < 1'300);
+  CHECK(replayed(path + ".1").ticks >= 600);
   (void)replayed(path);
   CHECK(contents(path).starts_with("{\"start\""));
-  CHECK(contents(path + ".1").size() < 4 * kLogBytesMin);
-  CHECK(fs::directory_iterator(directory.path) != fs::directory_iterator());
   CHECK(std::distance(fs::directory_iterator(directory.path), fs::directory_iterator()) == 2);
+}
+
+TEST_CASE("the log's disk is full: the policy learns on, and the log goes on when it can") {
+  Directory directory;
+  const std::string path = directory.path + "/decisions.log";
+  REQUIRE(fs::create_directory(path));  // no file can be written there
+  ArbiterWorld w;
+  w.add_guest(1, 900, 800);
+  begin_logging(w, logging_to(path, kLogBytesMin));
+  const auto step = [&] {
+    w.step();
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  };
+  for (int i = 0; i < 700; ++i) step();
+  // One loop for all of it: its counts go on.
+  CHECK(w.why(1)["report"]["accepted"] == 699);  // the first may have been old
+  const uint64_t errors = w.describe()["log"]["write_errors"].get<uint64_t>();
+  CHECK(errors >= 2);
+  CHECK(errors <= 12);  // tried once a minute
+  CHECK(w.describe()["log"]["lost_bytes"].get<uint64_t>() > 600'000);
+  REQUIRE(fs::remove(path));
+  for (int i = 0; i < 200; ++i) step();
+  w.arbiter.reset();
+  CHECK(replayed(path).ticks > 5);
 }
 
 TEST_CASE("a change of the strategy begins the log anew") {
@@ -122,7 +145,7 @@ TEST_CASE("a change of the strategy begins the log anew") {
   CHECK(contents(path).find("\"strategy\":\"proxmox\"") != std::string::npos);
 }
 
-TEST_CASE("what cannot be written is counted and told once, and stops nothing") {
+TEST_CASE("what cannot be written is counted and told once, and tried again after a minute") {
   Directory directory;
   // A folder stands where the file should.
   const std::string path = directory.path + "/decisions.log";
@@ -134,14 +157,17 @@ TEST_CASE("what cannot be written is counted and told once, and stops nothing") 
     said.push_back(line);
   });
   REQUIRE(file);
-  for (int i = 0; i < 5; ++i) {
-    REQUIRE(eventually([&] { return (*file)->needs_start(); }));
-    (*file)->start_anew("{\"start\": 1}\n");
-    (*file)->append("line\n");
+  uint64_t now_ms = 1'000;
+  CHECK((*file)->needs_start(now_ms));
+  (*file)->start_anew("{\"start\": 1}\n", now_ms);
+  (*file)->flush();
+  for (; now_ms < 900'000; now_ms += 1'000) {
+    CHECK_FALSE((*file)->needs_start(now_ms));
+    (*file)->append("line\n", now_ms);
     (*file)->flush();
   }
-  CHECK((*file)->counters().write_errors >= 5);
-  CHECK((*file)->counters().lost_bytes == 5 * 18);
+  CHECK((*file)->counters().write_errors == 15);  // once a minute
+  CHECK((*file)->counters().lost_bytes == 13 + 899 * 5);
   {
     const std::lock_guard lock(mutex);
     REQUIRE(said.size() == 1);
@@ -149,11 +175,28 @@ TEST_CASE("what cannot be written is counted and told once, and stops nothing") 
   }
   // The disk is back: the log goes on, from a start.
   REQUIRE(fs::remove(path));
-  CHECK((*file)->needs_start());
-  (*file)->start_anew("{\"start\": 2}\n");
+  now_ms += kRetryMs;
+  CHECK_FALSE((*file)->needs_start(now_ms));  // it is being tried
   (*file)->flush();
-  CHECK_FALSE((*file)->needs_start());
+  CHECK(contents(path).empty());
+  CHECK((*file)->needs_start(now_ms));
+  (*file)->start_anew("{\"start\": 2}\n", now_ms);
+  (*file)->flush();
+  CHECK_FALSE((*file)->needs_start(now_ms));
   CHECK(contents(path) == "{\"start\": 2}\n");
+}
+
+TEST_CASE("a file that ends within a line is renamed before a start") {
+  Directory directory;
+  const std::string path = directory.path + "/decisions.log";
+  const bool whole = GENERATE(true, false);
+  std::ofstream(path) << (whole ? "old\n" : "old\nhal");
+  auto file = DecisionFile::start(path, kLogBytesMin, {});
+  REQUIRE(file);
+  (*file)->start_anew("start\n", 1'000);
+  (*file)->flush();
+  CHECK(contents(path) == (whole ? "old\nstart\n" : "start\n"));
+  CHECK(contents(path + ".1") == (whole ? "" : "old\nhal"));
 }
 
 TEST_CASE("a disk that is too slow costs lines, not time") {
@@ -162,13 +205,13 @@ TEST_CASE("a disk that is too slow costs lines, not time") {
   REQUIRE(mkfifo(path.c_str(), 0600) == 0);  // whoever opens it waits for a reader
   auto file = DecisionFile::start(path, uint64_t{1} << 40, {});
   REQUIRE(file);
-  (*file)->start_anew("start\n");
+  (*file)->start_anew("start\n", 0);
   const auto began = std::chrono::steady_clock::now();
   const std::string line(64 * kKiB, 'x');
-  for (int i = 0; i < 256; ++i) (*file)->append(line);
+  for (int i = 0; i < 256; ++i) (*file)->append(line, 0);
   CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(10));
   CHECK((*file)->counters().lost_bytes > 8 * kMiB);
-  CHECK((*file)->needs_start());
+  CHECK_FALSE((*file)->needs_start(kBetweenStartsMs));  // not before the disk has taken the rest
   // The disk recovers: what is queued goes, and the file can end.
   const UniqueFd fifo(open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
   REQUIRE(fifo);
@@ -250,6 +293,39 @@ TEST_CASE("the thread turns by itself, at once after an urgent report, and ends"
   REQUIRE(changed);
   CHECK(changed->at("mode") == "off");
   CHECK(eventually([&] { return thread.describe()["effective_mode"] == "off"; }));
+}
+
+TEST_CASE("who asks why waits for no turn, however long that lasts") {
+  ArbiterWorld w;
+  w.add_guest(1, 900, 800);
+  std::atomic<bool> hangs{false};
+  std::atomic<bool> in_turn{false};
+  std::atomic<bool> let_go{false};
+  w.faults.before_read = [&] {
+    if (!hangs) return;
+    in_turn = true;
+    while (!let_go) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  const SteadyClock clock;
+  auto started = ArbiterThread::start(std::move(w.arbiter), nullptr, clock);
+  REQUIRE(started);
+  ArbiterThread& thread = **started;
+  REQUIRE(eventually([&] { return thread.describe()["ticks"] != 0; }));
+  hangs = true;
+  REQUIRE(eventually([&] { return in_turn.load(); }));
+  const auto began = std::chrono::steady_clock::now();
+  for (int i = 0; i < 100; ++i) {
+    CHECK(thread.describe()["guests"].size() == 1);
+    CHECK(thread.why("guest1"));
+  }
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(2));
+  Change change;
+  change.mode = Mode::kOff;
+  const auto refused = thread.change(change);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::kConflict);
+  let_go = true;
+  CHECK(thread.change(change));
 }
 
 TEST_CASE("without guests of Xen the thread only taxes") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The arbiter's modes, who may set a balloon when, and what it takes from the host.
+// The modes of the arbiter, its settings while it runs, and what it takes from the host.
 #include "tests/unit/arbiter_world.h"
 
 namespace tmem::arbiter {
@@ -37,6 +37,30 @@ TEST_CASE("off computes nothing, advise writes nothing, host writes") {
   REQUIRE(w.arbiter->change(to_mode(Mode::kOff)));
   w.steps(20);
   CHECK(w.target_mib(1) == left_mib);
+}
+
+TEST_CASE("a guest that is left alone while it grows keeps what it has by then") {
+  ArbiterWorld w;
+  w.add_guest(1, 1800, 400).balloon_mib_per_s = 20;
+  w.guests.at(1).used_mib = 1700;
+  w.steps(6);
+  REQUIRE(w.target_mib(1) > w.actual_mib(1) + 100);
+  SECTION("its own mode is off") {
+    w.rules["guest1"].mode = GuestMode::kOff;
+  }
+  SECTION("the policy only advises") {
+    REQUIRE(w.arbiter->change(to_mode(Mode::kAdvise)));
+  }
+  SECTION("the policy is off") {
+    REQUIRE(w.arbiter->change(to_mode(Mode::kOff)));
+  }
+  w.step();
+  const uint64_t left_mib = w.target_mib(1);
+  CHECK(left_mib <= w.actual_mib(1));
+  const uint64_t writes = w.faults.writes;
+  w.steps(30);
+  CHECK(w.target_mib(1) == left_mib);
+  CHECK(w.faults.writes == writes);
 }
 
 TEST_CASE("where squeezed or qmemman runs, host is advise, and said") {
@@ -95,6 +119,15 @@ TEST_CASE("what the guests can give back is told, while they can be asked") {
   CHECK(w.surplus_bytes == 0);
 }
 
+TEST_CASE("what a guest could not make free is not told") {
+  ArbiterWorld w;
+  SimulatedGuest& guest = w.add_guest(1, 800, 500);
+  guest.used_mib = 440;
+  guest.swap_free_mib = 20;
+  w.steps(2);
+  CHECK(w.surplus_bytes == (w.actual_mib(1) - 440 + 20 - 16) * kMiB);
+}
+
 TEST_CASE("persistent pages of the pool are not the guests' to have; ephemeral ones are") {
   ArbiterWorld w(ArbiterWorld::in_host_mode(), 1024);
   w.pool_held_bytes = 500 * kMiB;
@@ -107,107 +140,25 @@ TEST_CASE("persistent pages of the pool are not the guests' to have; ephemeral o
   CHECK(w.target_mib(1) <= 1024 - 64 - 300);
 }
 
-TEST_CASE("hand-over: the agent gets bounds and dom0 leaves its target alone") {
+TEST_CASE("when xenstore does not answer nothing is taken for absent, and nothing is promised") {
   ArbiterWorld w;
-  w.rules["guest1"].mode = GuestMode::kGuest;
-  w.add_guest(1, 900, 800).used_mib = 300;
-  w.steps(30);
-  CHECK(w.host.read(ArbiterWorld::path(1, "tmem/mode")) == "guest");
-  CHECK(w.number_at(1, "tmem/min_kib") == 225 * 1024);
-  CHECK(w.number_at(1, "tmem/max_kib") == 900 * 1024);
-  const auto access = w.host.access(ArbiterWorld::path(1, "tmem"));
-  REQUIRE(access);
-  CHECK(access->owner == DomId{0});
-  CHECK(access->reader == DomId{1});
-  CHECK(w.target_mib(1) == 800);
-  CHECK(w.actual_mib(1) == 360);  // as its agent wants
-  CHECK(w.why(1)["writer"] == "guest");
-  CHECK(w.why(1)["acknowledged"] == true);
-  w.guests.at(1).used_mib = 600;
+  w.add_guest(1, 900, 500).used_mib = 500;
   w.steps(5);
-  CHECK(w.actual_mib(1) == 720);
-}
-
-TEST_CASE("hand-back: dom0 writes no target before the agent has let go") {
-  ArbiterWorld w;
-  w.rules["guest1"].mode = GuestMode::kGuest;
-  w.add_guest(1, 900, 800).used_mib = 300;
-  w.steps(10);
-  Change change;
-  change.guest = "guest1";
-  change.rule.mode = GuestMode::kHost;
-  REQUIRE(w.arbiter->change(change));
-  SECTION("it says so") {
-    w.step();
-    CHECK(w.host.read(ArbiterWorld::path(1, "tmem/mode")) == "host");
-    CHECK(w.why(1)["writer"] == "returning");
-    CHECK(w.target_mib(1) == 800);
-    w.step();
-    CHECK(w.why(1)["writer"] == "host");
-    w.steps(3);
-    CHECK(w.target_mib(1) != 800);
-  }
-  SECTION("it does not, while it still reports") {
-    w.guests.at(1).obeys_mode = false;
-    w.guests.at(1).has_agent = false;
-    for (int i = 0; i < 60; ++i) {
-      w.guests.at(1).balloons_itself = true;
-      w.report(1);
-      w.step();
-    }
-    CHECK(w.why(1)["writer"] == "returning");
-    CHECK(w.target_mib(1) == 800);
-  }
-  SECTION("it died meanwhile") {
-    w.guests.at(1).has_agent = false;
-    w.steps(29);
-    CHECK(w.why(1)["writer"] == "returning");
-    w.steps(5);
-    CHECK(w.why(1)["writer"] == "host");
-  }
-  SECTION("tmemd is started anew meanwhile") {
-    w.step();
-    w.guests.at(1).has_agent = false;
-    w.begin(ArbiterWorld::in_host_mode());
-    w.rules["guest1"].mode = GuestMode::kHost;
-    w.steps(20);
-    CHECK(w.why(1)["writer"] == "returning");
-    CHECK(w.target_mib(1) == 800);
-  }
-}
-
-TEST_CASE("whoever has its own balloon gives it back when the mode changes or a rival comes") {
-  ArbiterWorld w;
-  w.rules["guest1"].mode = GuestMode::kGuest;
-  w.add_guest(1, 900, 800).used_mib = 300;
-  w.steps(5);
-  REQUIRE(w.host.read(ArbiterWorld::path(1, "tmem/mode")) == "guest");
-  const Mode mode = GENERATE(Mode::kOff, Mode::kAdvise, Mode::kHost);
-  if (mode == Mode::kHost)
-    w.rival = "squeezed";
-  else
-    REQUIRE(w.arbiter->change(to_mode(mode)));
-  w.steps(12);
-  CHECK(w.host.read(ArbiterWorld::path(1, "tmem/mode")) == "host");
+  REQUIRE(w.surplus_bytes > 0);
   const uint64_t writes = w.faults.writes;
-  w.steps(40);
+  w.faults.reads_fail = true;
+  w.steps(15);  // the guest's description is read anew meanwhile
   CHECK(w.faults.writes == writes);
-}
-
-TEST_CASE("bounds of guests with their own balloons and targets of others fit into the host") {
-  ArbiterWorld w(ArbiterWorld::in_host_mode(), 1600);
-  w.rules["guest1"].mode = w.rules["guest2"].mode = GuestMode::kGuest;
-  w.add_guest(1, 1500, 400);
-  w.add_guest(2, 1500, 400);
-  w.add_guest(3, 1500, 400);
-  for (int i = 0; i < 120; ++i) {
-    w.guests.at(1).used_mib = i % 40 < 20 ? 100 : 1400;
-    w.guests.at(2).used_mib = i % 50 < 20 ? 1400 : 100;
-    w.guests.at(3).used_mib = i % 60 < 20 ? 700 : 100;
-    w.step();
-    CAPTURE(i);
-    CHECK(w.held_by_guests() + w.head_room_bytes <= w.host_bytes + 3 * 17 * kMiB);
-  }
+  CHECK(w.surplus_bytes == 0);
+  CHECK(w.describe()["holding"] == true);
+  CHECK(w.describe()["holding_reason"] == "xenstored has gone");
+  CHECK(w.describe()["guests"].size() == 1);
+  CHECK(w.logged("xenstored has gone"));
+  w.faults.reads_fail = false;
+  w.steps(2);
+  CHECK(w.describe()["holding"] == false);
+  CHECK(w.describe()["holding_reason"].is_null());
+  CHECK(w.surplus_bytes > 0);
 }
 
 TEST_CASE("a guest is left alone whose mode is off") {
@@ -239,6 +190,8 @@ TEST_CASE("settings of a guest can be changed while it runs, and forgotten") {
   const auto refused = w.arbiter->change(contradiction);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Errc::kMalformed);
+  w.step();
+  CHECK(w.why(1)["settings"]["max_bytes"] == 900 * kMiB);
 
   Change forget;
   forget.guest = "1";
@@ -248,8 +201,25 @@ TEST_CASE("settings of a guest can be changed while it runs, and forgotten") {
   CHECK(w.target_mib(1) < 700);
   CHECK(w.describe()["guests"][0]["changed"] == false);
 
+  // A refused change of a guest that had none leaves none.
+  contradiction.rule.min_bytes = 700 * kMiB;
+  CHECK_FALSE(w.arbiter->change(contradiction));
+  CHECK(w.describe()["guests"][0]["changed"] == false);
+
   forget.guest = "nobody";
   CHECK(w.arbiter->change(forget).error().code == Errc::kNotFound);
+}
+
+TEST_CASE("the weight that is told is the one that is planned with") {
+  ArbiterWorld w;
+  w.add_guest(1, 900, 800);
+  const store::ClientRef client = w.connect(1);
+  store::ClientSettings settings;
+  settings.weight = 7;
+  REQUIRE(w.store.store->configure(*client, settings));
+  w.step();
+  CHECK(w.why(1)["settings"]["weight"] == 7);
+  CHECK(w.describe()["guests"][0]["settings"]["weight"] == 7);
 }
 
 TEST_CASE("strategy and knob can be changed while it runs") {
@@ -262,6 +232,8 @@ TEST_CASE("strategy and knob can be changed while it runs") {
   CHECK(w.describe()["strategy"] == "selfballoon+psi");
   change.strategy = "static";
   REQUIRE(w.arbiter->change(change));
+  CHECK(w.describe()["strategy"] == "static");
+  CHECK(w.describe()["host"]["total_bytes"] == 2048 * kMiB);  // as last looked at
   w.step();
   CHECK(w.describe()["strategy"] == "static");
   Change knob;

@@ -24,12 +24,18 @@ class FaultyStore final : public transport::xen::XenStore {
  public:
   struct Faults {
     bool writes_fail = false;
+    bool reads_fail = false;
     std::function<void()> before_write;
+    std::function<void()> before_read;
     uint64_t writes = 0;
   };
   FaultyStore(transport::xen::FakeHost& host, Faults& faults) : store_(host), faults_(faults) {}
 
-  std::optional<std::string> read(const std::string& path) override { return store_.read(path); }
+  Result<std::optional<std::string>> look(const std::string& path) override {
+    if (faults_.before_read) faults_.before_read();
+    if (faults_.reads_fail) return fail(Errc::kOs, "xenstored has gone");
+    return store_.look(path);
+  }
   std::vector<std::string> list(const std::string& path) override { return store_.list(path); }
   Result<void> write(const std::string& path, const std::string& value) override {
     return write_all({{path, value}});
@@ -41,6 +47,11 @@ class FaultyStore final : public transport::xen::XenStore {
   Result<void> write_while(const std::string& guard, const Nodes& nodes) override {
     TMEM_CHECK(fault());
     return store_.write_while(guard, nodes);
+  }
+  Result<void> write_while(const std::string& guard, const Folder& folder,
+                           const Nodes& nodes) override {
+    TMEM_CHECK(fault());
+    return store_.write_while(guard, folder, nodes);
   }
   Result<void> make(const std::string& path, const transport::xen::NodeAccess& access) override {
     TMEM_CHECK(fault());
@@ -74,6 +85,8 @@ struct SimulatedGuest {
   uint64_t max_mib = 0;
   uint64_t used_mib = 64;
   uint64_t balloon_mib_per_s = 256;  // 0: the driver is stuck
+  uint64_t grabs_mib = 0;            // not 0: it takes that much, whatever it is told
+  std::optional<uint64_t> swap_free_mib;
   bool has_agent = true;
   bool obeys_mode = true;  // its agent knows guest mode
   // State of the agent.
@@ -157,6 +170,7 @@ struct ArbiterWorld {
     sample.anon_bytes = std::min(guest.actual_mib, guest.used_mib) * kMiB;
     sample.committed_bytes = guest.used_mib * kMiB;
     sample.swap_used_bytes = (guest.used_mib - std::min(guest.used_mib, guest.actual_mib)) * kMiB;
+    if (guest.swap_free_mib) sample.swap_free_bytes = *guest.swap_free_mib * kMiB;
     sample.swap_in_pages = guest.swap_in_pages;
     sample.pressure = policy::Pressure{guest.some_us, 0};
     sample.urgent = guest.urgent;
@@ -190,11 +204,11 @@ struct ArbiterWorld {
   uint64_t target_mib(uint16_t id) { return number_at(id, "memory/target") / 1024; }
   uint64_t actual_mib(uint16_t id) { return guests.at(id).actual_mib; }
   nlohmann::json why(uint16_t id) {
-    const auto answer = arbiter->why(std::to_string(id), store.clock.now_ms());
+    const auto answer = arbiter->look().why(std::to_string(id), store.clock.now_ms());
     REQUIRE(answer);
     return answer->at("guests").at(0);
   }
-  nlohmann::json describe() { return arbiter->describe(store.clock.now_ms()); }
+  nlohmann::json describe() { return arbiter->look().describe(store.clock.now_ms()); }
   bool logged(const std::string& part) const {
     return std::ranges::any_of(
         log, [&](const std::string& line) { return line.find(part) != std::string::npos; });
@@ -206,6 +220,7 @@ struct ArbiterWorld {
   }
   HostShare share() {
     HostShare result;
+    result.has_pool = pool_held_bytes > 0;
     result.pool_held_bytes = pool_held_bytes;
     result.pool_freeable_bytes = pool_freeable_bytes;
     result.head_room_bytes = head_room_bytes;
@@ -248,6 +263,7 @@ struct ArbiterWorld {
     if (guest.balloons_itself)
       goal_mib = std::clamp(guest.used_mib * 6 / 5, number_at(id, "tmem/min_kib") / 1024,
                             number_at(id, "tmem/max_kib") / 1024);
+    if (guest.grabs_mib != 0) goal_mib = guest.grabs_mib;
     const uint64_t free_mib = share().free_bytes / kMiB;
     if (goal_mib > guest.actual_mib)
       guest.actual_mib +=

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Scenarios, the best static split, trade-off curves, and whole evaluations.
+// Scenarios, trade-off curves, and whole evaluations.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "tests/unit/lab_policies_world.h"
-#include "tools/lab/policies/best_static.h"
 #include "tools/lab/policies/output.h"
 
 namespace tmem::lab::policies {
@@ -84,33 +83,8 @@ TEST_CASE("names choose contenders") {
   REQUIRE(one);
   REQUIRE(one->size() == 1);
   CHECK(one->front().knob == 1.0);
-  CHECK(choose_contenders({"best-static"}, true)->size() == 6);
+  CHECK(choose_contenders({"best-static"}, true)->size() == 7);
   CHECK(choose_contenders({"best-static@0.75"}, true)->front().knob == 0.75);
-}
-
-TEST_CASE("the best split of memory, worked out by hand") {
-  // Cells are 16 MiB. Guest A stalls 0.5, 0.1, 0 with 16, 32, 48 MiB; B 0.9, 0.2, 0.
-  const std::vector<StallCurve> curves = {
-      {{mib_pages(16), 0.5}, {mib_pages(32), 0.1}, {mib_pages(48), 0}},
-      {{mib_pages(16), 0.9}, {mib_pages(32), 0.2}, {mib_pages(48), 0}}};
-  const auto split = [&](uint64_t mib) {
-    const auto pages = least_stall_split(curves, mib_pages(mib));
-    return std::vector<uint64_t>{pages[0] / mib_pages(1), pages[1] / mib_pages(1)};
-  };
-  CHECK(split(200) == std::vector<uint64_t>{48, 48});
-  CHECK(split(80) == std::vector<uint64_t>{32, 48});  // 0.1 + 0, not 0 + 0.2
-  CHECK(split(64) == std::vector<uint64_t>{32, 32});  // 0.3; the others are 0.5 and 0.9
-  CHECK(split(48) == std::vector<uint64_t>{16, 32});  // 0.7, not 1.0
-  CHECK(split(16) == std::vector<uint64_t>{16, 16});  // does not fit: the least of each
-}
-
-TEST_CASE("the best split gives the guest with the larger hot memory more") {
-  const Scenario scenario = small_scenario(
-      {small_guest({hot(Kind::kAnon, 180)}), small_guest({hot(Kind::kAnon, 60)})}, 330);
-  const auto split = BestStatic(scenario, Constants{}).split_pages(1.0);
-  CHECK(split[0] >= mib_pages(196));
-  CHECK(split[1] >= mib_pages(76));
-  CHECK(split[1] < mib_pages(112));
 }
 
 TEST_CASE("trade-off: the envelope, and stall at the same memory freed") {
@@ -149,12 +123,12 @@ TEST_CASE("an evaluation is the same with one thread and with two") {
   for (const uint32_t threads : {1u, 2u}) {
     Evaluation evaluation;
     evaluation.seed = 3;
-    evaluation.contenders = *choose_contenders({"best-static"}, true);
+    evaluation.contenders = *choose_contenders({"best-static@1", "best-static@0.5"}, true);
     evaluation.scenarios = *choose_scenarios({"bursts", "stream"}, 3, 3);
     size_t reports = 0;
     run_all(evaluation, Constants{}, threads, [&](size_t, size_t) { ++reports; });
     CHECK(reports == 3);
-    REQUIRE(evaluation.rows.size() == 3 * 6 * 2);
+    REQUIRE(evaluation.rows.size() == 3 * 2 * 2);
     const auto curves = make_curves(evaluation);
     CHECK(curves.size() == 2 * 3);  // two families and all, pool on and off
     dumps.push_back(to_json(evaluation, Constants{}, curves, {}).dump());

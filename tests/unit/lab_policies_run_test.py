@@ -58,7 +58,7 @@ def main(lab):
     knobs, _ = evaluate(lab, 3, "--scenario", "cold-0", "--policy", "best-static", "--knobs")
     curve = next(c for c in knobs["tradeoff"] if c["family"] == "cold" and not c["pool"])
     freed = [point["freed_ratio"] for point in curve["points"]]
-    assert len(freed) == 6 and freed == sorted(freed) and freed[0] < 0.1 < freed[-1], curve
+    assert len(freed) == 7 and freed == sorted(freed) and freed[0] < 0.1 < freed[-1], curve
     assert "no policy nobody" in run(lab, "--policy", "nobody", status=1).stderr
     assert "families are" in run(lab, "--scenario", "nowhere", status=1).stderr
     run(lab, "--seed", "x", status=2)

@@ -29,10 +29,17 @@ GuestInput input(const std::optional<Sample>& report) {
   return one;
 }
 
+// It has seen the guest before, without a report.
+Estimator seen() {
+  Estimator estimator;
+  (void)estimator.update(1, input(std::nullopt));
+  return estimator;
+}
+
 }  // namespace
 
 TEST_CASE("policy estimator: rates are by the host's clock, not the guest's") {
-  Estimator estimator;
+  Estimator estimator = seen();
   Sample first = sample(1);
   (void)estimator.update(1000, input(first));
   Sample second = sample(2);
@@ -49,7 +56,7 @@ TEST_CASE("policy estimator: rates are by the host's clock, not the guest's") {
 }
 
 TEST_CASE("policy estimator: more stall than time is no more than all the time") {
-  Estimator estimator;
+  Estimator estimator = seen();
   (void)estimator.update(1000, input(sample(1)));
   Sample second = sample(2);
   second.pressure = Pressure{uint64_t{1} << 60, uint64_t{1} << 60};
@@ -60,7 +67,7 @@ TEST_CASE("policy estimator: more stall than time is no more than all the time")
 }
 
 TEST_CASE("policy estimator: counters that go back give no rate") {
-  Estimator estimator;
+  Estimator estimator = seen();
   Sample first = sample(5);
   first.refault_pages = 1000;
   first.pressure = Pressure{1'000'000, 1'000'000};
@@ -71,7 +78,7 @@ TEST_CASE("policy estimator: counters that go back give no rate") {
 }
 
 TEST_CASE("policy estimator: silence is calm, and after half a minute the report is stale") {
-  Estimator estimator;
+  Estimator estimator = seen();
   (void)estimator.update(1000, input(sample(1)));
   Sample second = sample(2);
   second.pressure = Pressure{500'000, 0};
@@ -87,7 +94,7 @@ TEST_CASE("policy estimator: silence is calm, and after half a minute the report
 }
 
 TEST_CASE("policy estimator: what is malformed or absurd leaves the last good one") {
-  Estimator estimator;
+  Estimator estimator = seen();
   (void)estimator.update(1000, input(sample(1)));
   GuestInput bad = input(std::nullopt);
   bad.report = "1 seq=2 total_kib=-1";
@@ -110,8 +117,28 @@ TEST_CASE("policy estimator: what is malformed or absurd leaves the last good on
   CHECK(estimator.complaint(kGuest).empty());
 }
 
-TEST_CASE("policy estimator: a guest without an agent still has the store's counts") {
+TEST_CASE("policy estimator: a report that was there before is of nobody knows when") {
   Estimator estimator;
+  for (const uint64_t now_ms : {1000, 2000, 20'000}) {
+    const Estimate estimate = estimator.update(now_ms, input(sample(7)));
+    CHECK_FALSE(estimate.sample);
+    CHECK(estimate.report == ReportState::kNone);
+  }
+  const Estimate estimate = estimator.update(21'000, input(sample(8)));
+  CHECK(estimate.report == ReportState::kFresh);
+  CHECK(estimate.sample_age_ms == 0);
+}
+
+TEST_CASE("policy estimator: a text that is too long counts once") {
+  Estimator estimator = seen();
+  GuestInput bad = input(std::nullopt);
+  bad.report = std::string(5000, 'x');
+  for (const uint64_t now_ms : {1000, 2000, 3000}) (void)estimator.update(now_ms, bad);
+  CHECK(estimator.counters(kGuest).malformed == 1);
+}
+
+TEST_CASE("policy estimator: a guest without an agent still has the store's counts") {
+  Estimator estimator = seen();
   GuestInput none = input(std::nullopt);
   none.facts.pool.persistent_gets = 50;
   CHECK(estimator.update(1000, none).report == ReportState::kNone);
@@ -124,7 +151,7 @@ TEST_CASE("policy estimator: a guest without an agent still has the store's coun
 }
 
 TEST_CASE("policy estimator: the trigger counts once, and a guest that went is forgotten") {
-  Estimator estimator;
+  Estimator estimator = seen();
   (void)estimator.update(1000, input(sample(1)));
   Sample second = sample(2);
   second.urgent = 1;

@@ -53,6 +53,15 @@ TEST_CASE("policy guard: nothing is taken from a guest on a report that cannot b
     CHECK(mib_of(plan, 0) == 100);
     CHECK(plan.targets()[0].bound == Bound::kStale);
     CHECK(mib_of(plan, 1) == 120);  // the pool's own counts may have asked for it
+    // What it borrowed above its share, 80 of 160 here, it cannot keep.
+    guests[0] = guest(1, 120, 20, 200);
+    guests[1] = guest(2, 40, 20, 200);
+    guests[0].report = state;
+    plan = bound(host(160), guests, {{wish(1, 60), wish(2, 100)}});
+    CHECK(mib_of(plan, 0) == 80);
+    CHECK(plan.targets()[0].bound == Bound::kStale);
+    guests = {guest(1, 100, 50, 200), guest(2, 100, 50, 200)};
+    guests[0].report = guests[1].report = state;
     // The host's need comes before.
     plan = bound(host(160), guests, {{wish(1, 80), wish(2, 120)}});
     CHECK(mib_of(plan, 0) + mib_of(plan, 1) <= 160);

@@ -28,11 +28,16 @@ TEST_CASE("who puts and never gets keeps a tenth of its weight") {
         std::vector<uint32_t>{10, 100});
 }
 
-TEST_CASE("use is measured by the client that uses most of what it puts") {
+TEST_CASE("use is measured by that of all together") {
   IdleTax tax;
-  // 0.2 is best; 0.1 is half of it: 100 / (0.5 + 10 * 0.5).
+  // 0.15 of all puts; 0.1 is two thirds of it: 100 / (2/3 + 10 / 3).
   CHECK(weights(tax, {client(1, 10'000, 2'000), client(2, 10'000, 1'000)}) ==
-        std::vector<uint32_t>{100, 18});
+        std::vector<uint32_t>{100, 25});
+}
+
+TEST_CASE("who gets a few pages for show taxes nobody") {
+  IdleTax tax;
+  CHECK(weights(tax, {client(1, 300, 300), client(2, 100'000, 20'000)})[1] > 80);
 }
 
 TEST_CASE("without any use, or with too little to judge by, nobody is taxed") {

@@ -27,6 +27,7 @@ HostView host(uint64_t now_ms, uint64_t total_mib, uint64_t pool_mib = 0) {
   HostView view;
   view.now_ms = now_ms;
   view.total_bytes = total_mib * kMiB;
+  view.has_pool = pool_mib > 0;
   view.pool_held_bytes = view.pool_freeable_bytes = pool_mib * kMiB;
   return view;
 }
@@ -94,6 +95,27 @@ TEST_CASE("policy selfballoon+psi: calm guests yield where others need more than
   guests[0].rates.some_ratio = 0.002;  // it hurts now: no further
   const uint64_t left_mib = guests[0].facts.actual_bytes / kMiB;
   CHECK(settle(strategy, guests, 800, 0, now_ms, 3) >= left_mib);
+}
+
+TEST_CASE("policy selfballoon+psi: who hurts little yields to whom the pool has seen hurt") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 400), guest(2, 400)};
+  for (Estimate& one : guests) one.facts.pool.has_client = true;
+  guests[0].rates.some_ratio = 0.003;  // not calm
+  guests[1].rates.some_ratio = 0.5;    // says it
+  uint64_t now_ms = 0;
+  SECTION("not for a word") {
+    (void)settle(strategy, guests, 800, 80, now_ms, 20);
+    CHECK(guests[0].facts.actual_bytes / kMiB >= 360);  // half, but for the pool's tenth
+  }
+  SECTION("up to a pressure that is small") {
+    guests[1].rates.persistent_gets = 20'000;  // 1 s of waiting in a second
+    (void)settle(strategy, guests, 800, 80, now_ms, 20);
+    CHECK(guests[0].facts.actual_bytes / kMiB < 260);
+    guests[0].rates.some_ratio = 0.011;
+    const uint64_t left_mib = guests[0].facts.actual_bytes / kMiB;
+    CHECK(settle(strategy, guests, 800, 80, now_ms, 20) >= left_mib);
+  }
 }
 
 TEST_CASE("policy selfballoon+psi: who had pressure of late is left alone for a while") {
@@ -223,6 +245,10 @@ TEST_CASE("policy selfballoon+psi: others' wishes take nothing from a guest with
     guests[0].sample.reset();
     guests[0].report = ReportState::kNone;
     CHECK(press() == 400);
+    // But what it borrowed since: 400 were its own.
+    guests[0].facts.actual_bytes = guests[0].facts.target_bytes = 450 * kMiB;
+    guests[1].facts.actual_bytes = guests[1].facts.target_bytes = 150 * kMiB;
+    CHECK(press() == 400);
   }
   SECTION("but all above its share from one that fell silent") {
     guests[0].sample.reset();
@@ -255,12 +281,60 @@ TEST_CASE("policy selfballoon+psi: when all press, weight decides, then priority
   CHECK(guests[1].facts.actual_bytes / kMiB == 64);
 }
 
+TEST_CASE(
+    "policy selfballoon+psi: of a host that all want, a pool keeps what it uses, up to a tenth") {
+  std::vector guests = {guest(1, 300), guest(2, 300)};
+  for (Estimate& one : guests) one.rates.some_ratio = 1;
+  uint64_t now_ms = 0;
+  const auto sum_mib = [&](HostView view) {
+    SelfballoonPsi strategy(kHarmless);
+    view.now_ms = now_ms += 1000;
+    (void)strategy.plan(view, guests);
+    view.now_ms = now_ms += 1000;
+    const Plan plan = strategy.plan(view, guests);
+    return mib(plan, 0) + mib(plan, 1);
+  };
+  CHECK(sum_mib(host(0, 640)) == 640);
+  CHECK(sum_mib(host(0, 640, 200)) == 576);
+  HostView view = host(0, 640, 20);
+  CHECK(sum_mib(view) == 610);   // 20, and a sixty-fourth to grow
+  view.pool_freeable_bytes = 0;  // swap
+  CHECK(sum_mib(view) == 610);
+  view.pool_held_bytes = 100 * kMiB;  // more than the tenth
+  CHECK(sum_mib(view) == 540);
+  view.pool_held_bytes = 0;  // emptied for guests
+  CHECK(sum_mib(view) == 630);
+}
+
+TEST_CASE("policy selfballoon+psi: what was learned before a long pause does not run on") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 512)};
+  guests[0].facts.pool.has_client = true;
+  (void)strategy.plan(host(1000, 2048), guests);
+  (void)strategy.plan(host(2000, 2048), guests);
+  const Plan plan = strategy.plan(host(2000 + 3'600'000, 2048), guests);
+  CHECK(mib(plan, 0) <= 512);
+  CHECK(mib(plan, 0) >= 499);
+}
+
+TEST_CASE("policy selfballoon+psi: a balloon that is a page off its target is probed") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 512)};
+  uint64_t now_ms = 0;
+  for (int i = 0; i < 100; ++i) {
+    const Plan plan = strategy.plan(host(now_ms += 1000, 2048), guests);
+    guests[0].facts.target_bytes = plan.wishes[0].target_bytes;
+    guests[0].facts.actual_bytes = guests[0].facts.target_bytes + kPageBytes;
+  }
+  CHECK(guests[0].facts.actual_bytes / kMiB < 440);
+}
+
 TEST_CASE("policy selfballoon+psi: a liar gets its entitlement, who proves its need borrows") {
   SelfballoonPsi strategy(kHarmless);
   std::vector guests = {guest(1, 300), guest(2, 300)};
   uint64_t now_ms = 0;
-  guests[0].rates.some_ratio = 1;  // says the liar
-  CHECK(settle(strategy, guests, 800, 200, now_ms, 60) == 400);
+  guests[0].rates.some_ratio = 1;                                // says the liar
+  CHECK(settle(strategy, guests, 800, 200, now_ms, 60) == 360);  // half, but for the pool's tenth
   CHECK(guests[1].facts.actual_bytes / kMiB < 280);
   guests[0].rates.persistent_gets = 2560;  // says the store: 10 MiB a second
   CHECK(settle(strategy, guests, 800, 200, now_ms, 30) > 500);

@@ -87,18 +87,6 @@ TEST_CASE("senpai: never below what cannot be reclaimed and 100 MiB, nor the min
   CHECK(bounded.tick() == 995 * kMiB);
 }
 
-TEST_CASE("senpai: a target that another has set starts it again from what the guest has") {
-  World world(make_senpai(10'000));
-  world.calm(7, 1048576000);
-  world.guests[0].facts.target_bytes = 800 * kMiB;
-  world.guests[0].facts.actual_bytes = 850 * kMiB;
-  CHECK(world.tick() == 850 * kMiB);  // and no probe this time
-  world.calm(5, 850 * kMiB);
-  // A little less than it asked for is taken for rounding: 0.99 of 850 = 882376704.
-  world.guests[0].facts.target_bytes = 840 * kMiB;
-  CHECK(world.tick() == 882376704);
-}
-
 TEST_CASE("senpai: a guest whose counter went back has not stalled; without PSI it is left alone") {
   World world(make_senpai(10'000));
   world.guests[0].sample->pressure->some_us = 1'000'000;
@@ -109,11 +97,17 @@ TEST_CASE("senpai: a guest whose counter went back has not stalled; without PSI 
   CHECK(world.strategy->plan(world.host, world.guests).wishes.empty());
 }
 
-TEST_CASE("senpai: the host clamps by weight") {
+TEST_CASE("senpai: the host clamps by weight, and limits go on from there") {
   World world(make_senpai(10'000));
   world.host.free_bytes = 10 * kMiB;
   world.calm(3, 1048576000);
-  CHECK(world.tick(40'000) == 1010 * kMiB);  // of 1040
+  CHECK(world.tick(200'000) == 1010 * kMiB);  // of 2000
+  world.calm(1, 1010 * kMiB);
+  // What it asks for next is not lost, however much was cut: 4 % of 1010 MiB, whole pages.
+  world.host.free_bytes = 100 * kMiB;
+  CHECK(world.tick(40'000) == 1101422592);
+  world.calm(5, 1101422592);
+  CHECK(world.tick() == 1090404352);  // 0.99 of it, 1090408366
 }
 
 }  // namespace tmem::policy::baselines

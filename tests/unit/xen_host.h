@@ -110,6 +110,11 @@ class FakeHost {
       domain.runs = runs;
     }
   }
+  void set_hvm(uint16_t id) {
+    const std::lock_guard lock(mutex_);
+    for (Domain& domain : domains_)
+      if (domain.id == DomId{id}) domain.hvm = true;
+  }
   std::vector<Domain> domains() {
     const std::lock_guard lock(mutex_);
     return domains_;
@@ -214,7 +219,9 @@ class FakeHost {
 class FakeStore final : public XenStore {
  public:
   explicit FakeStore(FakeHost& host) : host_(host) {}
-  std::optional<std::string> read(const std::string& path) override { return host_.read(path); }
+  Result<std::optional<std::string>> look(const std::string& path) override {
+    return host_.read(path);
+  }
   std::vector<std::string> list(const std::string& path) override {
     const std::lock_guard lock(host_.mutex_);
     std::vector<std::string> names;
@@ -237,6 +244,12 @@ class FakeStore final : public XenStore {
   }
   Result<void> write_while(const std::string& guard, const Nodes& nodes) override {
     if (!host_.read(guard)) return fail(Errc::kNotFound, "there is no " + guard);
+    return write_all(nodes);
+  }
+  Result<void> write_while(const std::string& guard, const Folder& folder,
+                           const Nodes& nodes) override {
+    if (!host_.read(guard)) return fail(Errc::kNotFound, "there is no " + guard);
+    TMEM_CHECK(make(folder.path, folder.access));
     return write_all(nodes);
   }
   Result<void> make(const std::string& path, const NodeAccess& access) override {

@@ -9,17 +9,12 @@
 #include "tmemd/arbiter/ceilings.h"
 #include "tmemd/arbiter/guest_rules.h"
 #include "tmemd/arbiter/pool_use.h"
+#include "tmemd/arbiter/records.h"
 
 namespace tmem::arbiter {
 namespace {
 
-using policy::GuestId;
-
 constexpr uint64_t kAskForRivalsMs = 10'000;
-
-GuestId policy_id(DomId id) {
-  return GuestId{static_cast<uint32_t>(id)};
-}
 
 }  // namespace
 
@@ -48,13 +43,20 @@ bool Arbiter::handle_events(uint64_t now_ms) {
     const auto text = world_.xenstore->read(report_path(id));
     const auto sample = text ? policy::parse_report(*text) : fail(Errc::kNotFound, "");
     if (!sample || mode_ == Mode::kOff || !loop_.wants_urgent()) continue;
-    const auto& known = loop_.last().guests;
-    const auto guest = std::ranges::find(
-        known, policy_id(id), [](const policy::GuestRecord& g) { return g.input.facts.id; });
-    const bool first = guest == known.end() || !guest->estimate.sample;
-    if (!first && sample->urgent > guest->estimate.sample->urgent) urgent = true;
+    const policy::GuestRecord* const known = record_of(loop_.last(), policy_id(id));
+    const bool first = known == nullptr || !known->estimate.sample;
+    if (!first && sample->urgent > known->estimate.sample->urgent)
+      urgent = may_hurry(id, now_ms) || urgent;
   }
   return urgent;
+}
+
+// A turn is for all: who comes too often waits for the next one, and takes no other's place.
+bool Arbiter::may_hurry(DomId id, uint64_t now_ms) {
+  const auto guest = guests_.find(id);
+  return guest != guests_.end() && urgent_.has_room(kUrgentTurnsPerSecond, now_ms) &&
+         guest->second.urgent.take(kUrgentTurnsPerGuest, now_ms) &&
+         urgent_.take(kUrgentTurnsPerSecond, now_ms);
 }
 
 void Arbiter::settle_mode(uint64_t now_ms) {
@@ -75,37 +77,49 @@ void Arbiter::settle_mode(uint64_t now_ms) {
 void Arbiter::turn(uint64_t now_ms) {
   settle_mode(now_ms);
   if (mode_ != Mode::kHost && world_.on_surplus) world_.on_surplus(0);
-  if (mode_ == Mode::kOff) {
-    watches_.follow({}, now_ms);
-    return hand_all_back(now_ms);
-  }
+  if (mode_ == Mode::kOff) return turn_off(now_ms);
+  let_go_ = false;
   auto looked = take_census(now_ms);
   const auto host = looked ? host_view(now_ms) : tl::make_unexpected(looked.error());
-  if (!host) {
-    if (!std::exchange(blind_, true))
-      world_.log("the policy holds all targets: " + host.error().message);
-    return;
-  }
-  blind_ = false;
+  if (!host) return hold(host.error());
+  blind_.clear();
   // The loop knows guests by their number.
-  if (std::exchange(recycled_, false) || (log_ != nullptr && log_->needs_start()))
-    begin_loop_anew();
+  const bool recycled = std::exchange(recycled_, false);
+  if (recycled || next_loop_ || (log_ != nullptr && log_->needs_start(now_ms)))
+    begin_loop_anew(now_ms);
   const policy::TickRecord& tick = loop_.tick(*host, inputs());
   ++turns_;
-  if (log_ != nullptr && !tick.guests.empty()) log_->append(policy::tick_lines(tick));
+  if (log_ != nullptr && !tick.guests.empty()) log_->append(policy::tick_lines(tick), now_ms);
   act(tick);
   if (mode_ == Mode::kHost && world_.on_surplus) world_.on_surplus(surplus_bytes());
 }
 
-void Arbiter::begin_loop_anew() {
+void Arbiter::turn_off(uint64_t now_ms) {
+  watches_.follow({}, now_ms);
+  const auto done = let_go(now_ms);
+  if (!done) return hold(done.error());
+  blind_.clear();
+}
+
+// Nothing is promised on what cannot be seen.
+void Arbiter::hold(const Error& why) {
+  if (world_.on_surplus) world_.on_surplus(0);
+  if (blind_.empty()) world_.log("the policy holds all targets: " + why.message);
+  blind_ = why.message;
+}
+
+void Arbiter::begin_loop_anew(uint64_t now_ms) {
   // Only names that create() knew get here.
   auto loop = policy::Loop::create(settings_.strategy, settings_.knob);
-  if (loop) loop_ = *std::move(loop);
-  if (log_ != nullptr) log_->start_anew(policy::start_line(loop_));
+  if (next_loop_)
+    loop_ = *std::exchange(next_loop_, std::nullopt);
+  else if (loop)
+    loop_ = *std::move(loop);
+  if (log_ != nullptr) log_->start_anew(policy::start_line(loop_), now_ms);
 }
 
 Result<void> Arbiter::take_census(uint64_t now_ms) {
-  TMEM_TRY(std::vector<GuestSight> sights, census_.take(now_ms));
+  TMEM_TRY(std::vector<GuestSight> sights, census_.take(now_ms, Census::Of::kRunning));
   adopt(std::move(sights), now_ms);
   std::vector<DomId> ids;
   for (const auto& [id, guest] : guests_) ids.push_back(id);
@@ -126,43 +140,47 @@ void Arbiter::adopt(std::vector<GuestSight> sights, uint64_t now_ms) {
                                 .settings = {},
                                 .handover = Handover(sight.mode, now_ms),
                                 .progress = {},
+                                .urgent = {},
                                 .reason = {}};
+    if (!known) guest.ceiling_kib = sight.told_max_bytes / kKiB;
     guest.rule = world_.rule_for(identity);
     if (const auto change = changed_.find(sight.uuid); change != changed_.end())
       guest.rule.overlay(change->second);
     guest.settings =
         effective_settings(guest.rule, sight.ceiling_bytes, world_.pool_weight_for(identity));
     guest.sight = std::move(sight);
+    guest.sight.has_balloon =
+        guest.sight.has_balloon || (guest.reported && !guest.sight.denies_balloon);
     guests.emplace(guest.sight.id, std::move(guest));
   }
   guests_ = std::move(guests);
 }
 
-policy::GuestInput Arbiter::input_of(const Guest& guest, const store::ClientStats* client) const {
+policy::GuestInput Arbiter::input_of(Guest& guest, const store::ClientStats* client) {
   policy::GuestInput input;
   input.report = guest.sight.report;
   policy::GuestFacts& facts = input.facts;
   facts.id = policy_id(guest.sight.id);
+  if (client != nullptr)  // its weight in the pool may have been changed while it runs
+    guest.settings.weight = guest.rule.weight.value_or(client->settings.weight);
   facts.settings = guest.settings;
   facts.actual_bytes = guest.sight.actual_bytes;
-  if (client != nullptr) {
-    facts.pool = pool_use_of(*client);
-    facts.settings.weight = guest.rule.weight.value_or(client->settings.weight);
-  }
+  if (client != nullptr) facts.pool = pool_use_of(*client);
   // Who sets its own balloon has the target that it has reached.
   const bool ours = guest.handover.owner() == Handover::Owner::kHost;
   facts.target_bytes =
       ours ? guest.sight.target_bytes.value_or(facts.actual_bytes) : facts.actual_bytes;
   facts.target_bytes = std::min(facts.target_bytes, guest.sight.ceiling_bytes);
   facts.can_balloon = guest.sight.has_balloon && !guest.progress.stuck() &&
-                      guest.rule.mode.value_or(GuestMode::kHost) != GuestMode::kOff;
+                      guest.handover.owner() != Handover::Owner::kReturning &&
+                      guest.rule.mode != GuestMode::kOff;
   return input;
 }
 
-std::vector<policy::GuestInput> Arbiter::inputs() const {
+std::vector<policy::GuestInput> Arbiter::inputs() {
   const std::vector<store::ClientStats> stats = world_.store.all_client_stats();
   std::vector<policy::GuestInput> inputs;
-  for (const auto& [id, guest] : guests_) {
+  for (auto& [id, guest] : guests_) {
     const auto client = std::ranges::find_if(stats, [&](const store::ClientStats& one) {
       return !one.is_shared_pool && one.identity.uuid == guest.sight.uuid &&
              one.identity.domid == id;
@@ -178,30 +196,19 @@ Result<policy::HostView> Arbiter::host_view(uint64_t now_ms) const {
   TMEM_TRY(const HostShare share, world_.host());
   policy::HostView host;
   host.now_ms = now_ms;
-  host.claims_bytes = std::min(share.claims_bytes, share.free_bytes);
-  host.free_bytes = share.free_bytes - host.claims_bytes;
+  host.claims_bytes = share.claims_bytes;
   host.head_room_bytes = share.head_room_bytes;
+  host.has_pool = share.has_pool;
   host.pool_held_bytes = share.pool_held_bytes;
   host.pool_freeable_bytes = std::min(share.pool_freeable_bytes, share.pool_held_bytes);
   host.total_bytes = share.free_bytes + share.pool_held_bytes;
-  for (const auto& [id, guest] : guests_) host.total_bytes += guest.sight.actual_bytes;
+  for (const auto& [id, guest] : guests_) {
+    host.total_bytes += guest.sight.actual_bytes;
+    host.claims_bytes += promised_bytes(guest);
+  }
+  host.claims_bytes = std::min(host.claims_bytes, share.free_bytes);
+  host.free_bytes = share.free_bytes - host.claims_bytes;
   return host;
-}
-
-Result<DomId> Arbiter::find(const std::string& name) const {
-  const auto number = parse_number(name, UINT16_MAX);
-  if (number && guests_.contains(DomId{static_cast<uint16_t>(*number)}))
-    return DomId{static_cast<uint16_t>(*number)};
-  const auto uuid = parse_uuid(name);
-  std::vector<DomId> found;
-  for (const auto& [id, guest] : guests_)
-    if (guest.sight.name == name || (uuid && guest.sight.uuid == *uuid)) found.push_back(id);
-  if (found.empty())
-    return fail(Errc::kNotFound,
-                "no guest '" + name + "' runs here, or the policy is off: see tmem policy show");
-  if (found.size() > 1)
-    return fail(Errc::kConflict, "several guests are '" + name + "': use the number");
-  return found.front();
 }
 
 Result<void> Arbiter::change(const Change& change) {
@@ -210,22 +217,44 @@ Result<void> Arbiter::change(const Change& change) {
     TMEM_TRY(policy::Loop loop, policy::Loop::create(strategy, change.knob));
     settings_.strategy = strategy;
     settings_.knob = change.knob;
-    loop_ = std::move(loop);
-    if (log_ != nullptr) log_->start_anew(policy::start_line(loop_));
+    next_loop_ = std::move(loop);
   }
   if (change.mode) settings_.mode = *change.mode;
   if (change.guest.empty()) return {};
-  TMEM_TRY(const DomId id, find(change.guest));
+  TMEM_TRY(const DomId id, find_guest(guests_, change.guest));
   const Guest& guest = guests_.at(id);
-  GuestRule rule = change.reset ? GuestRule{} : changed_[guest.sight.uuid];
+  const auto before = changed_.find(guest.sight.uuid);
+  GuestRule rule = change.reset || before == changed_.end() ? GuestRule{} : before->second;
   rule.overlay(change.rule);
   GuestRule whole = world_.rule_for({guest.sight.uuid, id, guest.sight.name});
   whole.overlay(rule);
   if (whole.min_bytes && whole.max_bytes && *whole.min_bytes > *whole.max_bytes)
     return fail(Errc::kMalformed, "the minimum would be above the maximum, " +
                                       format_size(*whole.max_bytes) + ": change both");
-  changed_[guest.sight.uuid] = rule;
+  if (rule.empty())
+    changed_.erase(guest.sight.uuid);
+  else
+    changed_[guest.sight.uuid] = rule;
   return {};
+}
+
+View Arbiter::look() const {
+  View view;
+  view.settings = settings_;
+  view.mode = mode_;
+  view.rival = rival_;
+  view.strategy = loop().strategy();
+  view.knob = loop().knob();
+  view.period_ms = loop().period_ms();
+  view.turns = turns_;
+  view.blind = blind_;
+  if (log_ != nullptr) view.log = log_->counters();
+  view.last = loop_.last();
+  view.guests = guests_;
+  for (const auto& [id, guest] : guests_)
+    view.counts[id] = {loop_.report_counters(policy_id(id)), watches_.counters(id)};
+  for (const auto& [uuid, rule] : changed_) view.changed.insert(uuid);
+  return view;
 }
 
 std::string Arbiter::title(const Guest& guest) const {

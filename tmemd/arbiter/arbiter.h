@@ -13,19 +13,18 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "policy/loop.h"
-#include "tmemd/arbiter/balloon_progress.h"
 #include "tmemd/arbiter/census.h"
 #include "tmemd/arbiter/decision_file.h"
-#include "tmemd/arbiter/handover.h"
+#include "tmemd/arbiter/guest.h"
 #include "tmemd/arbiter/report_watches.h"
 #include "tmemd/arbiter/settings.h"
+#include "tmemd/arbiter/view.h"
 #include "tmemd/store/store.h"
 
 namespace tmem::arbiter {
@@ -35,7 +34,8 @@ struct HostShare {
   uint64_t free_bytes = 0;    // as Xen counts: claims are part of it
   uint64_t claims_bytes = 0;  // promised to domains that are being built
   uint64_t head_room_bytes = 0;
-  uint64_t pool_held_bytes = 0;  // of Xen's memory; 0 where the pool is domain 0's own
+  bool has_pool = false;         // in Xen's memory, not domain 0's own
+  uint64_t pool_held_bytes = 0;  // of Xen's memory
   uint64_t pool_freeable_bytes = 0;
 };
 
@@ -54,79 +54,78 @@ struct World {
   std::function<void(const std::string&)> log;
 };
 
+inline constexpr uint32_t kUrgentTurnsPerSecond = 4;
+inline constexpr uint32_t kUrgentTurnsPerGuest = 2;
+
 // Not thread-safe.
 class Arbiter {
  public:
   // Errors: kNotFound for an unknown strategy, kOs.
   static Result<std::unique_ptr<Arbiter>> create(Settings settings, World world);
 
-  uint32_t period_ms() const { return loop_.period_ms(); }
+  uint32_t period_ms() const { return loop().period_ms(); }
   // Readable: handle_events() has something to do.
   int event_fd() const { return world_.xenstore->event_fd(); }
-  // True: a guest reports that it is short of memory, so a turn is due now.
+  // True: a guest reports that it is short of memory, so a turn is due now: two in a second for one
+  // guest, four for all.
   bool handle_events(uint64_t now_ms);
   void turn(uint64_t now_ms);
 
   // Errors: kNotFound and kConflict for the guest's name, kNotFound for the strategy, kMalformed.
   Result<void> change(const Change& change);
-  nlohmann::json describe(uint64_t now_ms) const;
-  // Of all guests, or one.
-  Result<nlohmann::json> why(const std::optional<std::string>& guest, uint64_t now_ms) const;
+  // A copy of what can be told of all this.
+  View look() const;
 
  private:
-  struct Guest {
-    GuestSight sight;
-    GuestRule rule;
-    policy::GuestSettings settings;
-    Handover handover;
-    BalloonProgress progress;
-    uint64_t floor_kib = 0;    // as told to its agent
-    uint64_t ceiling_kib = 0;  // as told to its agent
-    std::string reason;
-    policy::Bound bound = policy::Bound::kNone;
-    uint64_t since_ms = 0;  // of reason and bound
-    uint64_t targets_written = 0;
-    uint64_t target_written_ms = 0;
-    uint64_t target_written_bytes = 0;
-    uint64_t write_errors = 0;
-    bool write_failed = false;  // the last one, and said so
-    bool gone = false;          // it died while we wrote
-  };
-
+  using XenStore = transport::xen::XenStore;
   Arbiter(Settings settings, World world, policy::Loop loop);
+  bool may_hurry(DomId id, uint64_t now_ms);
   void settle_mode(uint64_t now_ms);
-  void hand_all_back(uint64_t now_ms);
+  void turn_off(uint64_t now_ms);
+  Result<void> let_go(uint64_t now_ms);
+  void hold(const Error& why);
   Result<void> take_census(uint64_t now_ms);
   void adopt(std::vector<GuestSight> sights, uint64_t now_ms);
-  policy::GuestInput input_of(const Guest& guest, const store::ClientStats* client) const;
-  std::vector<policy::GuestInput> inputs() const;
+  policy::GuestInput input_of(Guest& guest, const store::ClientStats* client);
+  std::vector<policy::GuestInput> inputs();
   Result<policy::HostView> host_view(uint64_t now_ms) const;
-  void log_tick(const policy::TickRecord& tick);
-  void begin_loop_anew();
+  // As it will be at the next turn; what it decided last is in loop_.
+  const policy::Loop& loop() const { return next_loop_ ? *next_loop_ : loop_; }
+  void begin_loop_anew(uint64_t now_ms);
   void act(const policy::TickRecord& tick);
   void follow_balloon(Guest& guest, uint64_t now_ms);
+  void complain_of_balloon(Guest& guest, uint64_t now_ms);
   void note_decision(Guest& guest, const policy::GuestRecord& record, uint64_t now_ms);
   void write_target(Guest& guest, const policy::BoundedTarget& bounded, uint64_t now_ms);
+  // Whether its target is tmemd's to set, and it follows.
+  bool is_scheduled(const Guest& guest) const;
+  // Of a target that tmemd wrote: what the guest has not taken yet.
+  uint64_t unfinished_growth_bytes(const Guest& guest) const;
+  // What a guest may still take, though the plan gives it no more than it has.
+  uint64_t promised_bytes(const Guest& guest) const;
+  void give_growth_up(Guest& guest, uint64_t now_ms);
   uint64_t surplus_bytes() const;
   void hand_over(Guest& guest, uint64_t ceiling_bytes, uint64_t now_ms);
   void take_back(Guest& guest, uint64_t now_ms);
-  bool write(Guest& guest, const transport::xen::XenStore::Nodes& nodes);
-  bool wants_guest_mode(const Guest& guest) const;
-  Result<DomId> find(const std::string& name) const;
-  nlohmann::json why(const Guest& guest, uint64_t now_ms) const;
+  // `folder` null: none is to be made.
+  bool write(Guest& guest, const XenStore::Nodes& nodes, const XenStore::Folder* folder = nullptr);
+  bool may_set_itself(const Guest& guest, const policy::Estimate& estimate, uint64_t now_ms) const;
   std::string title(const Guest& guest) const;
 
   Settings settings_;
   World world_;
   policy::Loop loop_;
-  std::unique_ptr<DecisionFile> log_;  // null: none is wanted
+  std::optional<policy::Loop> next_loop_;  // from the next turn on, if strategy or knob changed
+  std::unique_ptr<DecisionFile> log_;      // null: none is wanted
   Census census_;
   ReportWatches watches_;
   Mode mode_ = Mode::kOff;  // in effect
   std::string rival_;
   uint64_t rival_asked_ms_ = 0;  // 0: never
-  bool blind_ = false;           // the last census or look at the host failed, and said so
-  bool recycled_ = false;        // a number has a new owner
+  bool let_go_ = false;          // the mode is off, and nothing is left to be undone
+  std::string blind_;      // why the last census or look at the host failed; empty: it did not
+  bool recycled_ = false;  // a number has a new owner
+  PerSecond urgent_;       // turns at once, for whomever
   uint64_t turns_ = 0;
   std::map<DomId, Guest> guests_;
   std::map<Uuid, GuestRule> changed_;  // by `tmem policy set`

@@ -3,16 +3,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy/need.h"
 #include "tmemd/arbiter/arbiter.h"
 #include "tmemd/arbiter/ceilings.h"
+#include "tmemd/arbiter/records.h"
 #include "tmemd/transport/xen/nodes.h"
 
 namespace tmem::arbiter {
 namespace {
 
-// An agent is not told of smaller changes of its bounds; of lower ones sooner.
-constexpr uint64_t kRaiseMinKib = 16 * 1024;
-constexpr uint64_t kLowerMinKib = 1024;
+constexpr uint64_t kComplainEveryMs = 600'000;
 
 bool is_order(policy::Bound bound) {
   switch (bound) {
@@ -31,19 +31,17 @@ bool is_order(policy::Bound bound) {
 
 }  // namespace
 
-bool Arbiter::wants_guest_mode(const Guest& guest) const {
-  return mode_ == Mode::kHost && guest.sight.has_balloon && guest.rule.mode == GuestMode::kGuest;
-}
-
 void Arbiter::act(const policy::TickRecord& tick) {
   const uint64_t now_ms = tick.host.now_ms;
   std::set<policy::GuestId> autonomous;
   for (const policy::GuestRecord& record : tick.guests) {
     Guest& guest = guests_.at(DomId{static_cast<uint16_t>(record.input.facts.id)});
-    guest.handover.note_report(record.estimate, now_ms);
+    guest.handover.note(record.estimate, guest.ceiling_kib * kKiB, now_ms);
+    if (guest.handover.host_may_write()) guest.ceiling_kib = 0;
+    guest.reported = guest.reported || record.estimate.sample.has_value();
     note_decision(guest, record, now_ms);
     follow_balloon(guest, now_ms);
-    if (wants_guest_mode(guest)) autonomous.insert(record.input.facts.id);
+    if (may_set_itself(guest, record.estimate, now_ms)) autonomous.insert(record.input.facts.id);
   }
   const auto ceilings_bytes = ceilings(tick, autonomous);
   for (const policy::GuestRecord& record : tick.guests) {
@@ -53,6 +51,8 @@ void Arbiter::act(const policy::TickRecord& tick) {
       hand_over(guest, ceilings_bytes.at(id), now_ms);
     else if (guest.handover.owner() == Handover::Owner::kGuest)
       take_back(guest, now_ms);
+    else if (!is_scheduled(guest) && unfinished_growth_bytes(guest) != 0)
+      give_growth_up(guest, now_ms);
     else
       write_target(guest, record.bounded, now_ms);
   }
@@ -67,33 +67,78 @@ void Arbiter::note_decision(Guest& guest, const policy::GuestRecord& record, uin
   guest.since_ms = now_ms;
 }
 
-// A target that somebody else wrote is not ours to wait for.
+// A target that somebody else wrote is not ours to wait for. Who sets its own balloon was given
+// what its bound allows.
 void Arbiter::follow_balloon(Guest& guest, uint64_t now_ms) {
   const bool asked = mode_ == Mode::kHost && guest.handover.host_may_write() &&
                      guest.target_written_ms != 0 &&
                      guest.sight.target_bytes == guest.target_written_bytes;
-  const uint64_t target_bytes = guest.sight.target_bytes.value_or(0);
+  const uint64_t target_bytes = guest.ceiling_kib != 0
+                                    ? guest.ceiling_kib * kKiB
+                                    : guest.sight.target_bytes.value_or(guest.sight.actual_bytes);
   if (guest.progress.note(guest.sight.actual_bytes, target_bytes, asked, now_ms))
-    world_.log(title(guest) + " is uncooperative: it has " +
-               std::to_string(guest.sight.actual_bytes / kMiB) + " MiB, was asked to have " +
-               std::to_string(target_bytes / kMiB) + " and has not moved for 20 s");
+    complain_of_balloon(guest, now_ms);
 }
 
+void Arbiter::complain_of_balloon(Guest& guest, uint64_t now_ms) {
+  if (guest.complained_ms != 0 && now_ms - guest.complained_ms < kComplainEveryMs) return;
+  guest.complained_ms = now_ms;
+  const auto mib = [](uint64_t bytes) { return std::to_string(bytes / kMiB); };
+  std::string line = title(guest) + " is uncooperative: it has " + mib(guest.sight.actual_bytes) +
+                     " MiB, was asked to have " + mib(guest.sight.target_bytes.value_or(0)) +
+                     " and has not come closer for 20 s";
+  if (const uint64_t over_bytes = guest.progress.over_bytes(); over_bytes != 0)
+    line += "; it was never given " + mib(over_bytes) + " MiB of it: see xl mem-max";
+  world_.log(line);
+}
+
+bool Arbiter::is_scheduled(const Guest& guest) const {
+  return mode_ == Mode::kHost && guest.handover.host_may_write() && guest.sight.has_balloon &&
+         !guest.progress.stuck() && guest.rule.mode != GuestMode::kOff;
+}
+
+uint64_t Arbiter::promised_bytes(const Guest& guest) const {
+  if (guest.handover.owner() == Handover::Owner::kReturning)
+    return minus_or_zero(std::min(guest.ceiling_kib * kKiB, guest.sight.ceiling_bytes),
+                         guest.sight.actual_bytes);
+  return is_scheduled(guest) ? 0 : unfinished_growth_bytes(guest);
+}
+
+uint64_t Arbiter::unfinished_growth_bytes(const Guest& guest) const {
+  const uint64_t target_bytes = guest.sight.target_bytes.value_or(0);
+  if (!guest.handover.host_may_write() || target_bytes != guest.target_written_bytes) return 0;
+  const uint64_t bytes = minus_or_zero(target_bytes, guest.sight.actual_bytes);
+  return bytes > balloon_slack_bytes(target_bytes) ? bytes : 0;
+}
+
+void Arbiter::give_growth_up(Guest& guest, uint64_t now_ms) {
+  const uint64_t kib = guest.sight.actual_bytes / kKiB;
+  if (!write(guest, {{target_path(guest.sight.id), std::to_string(kib)}})) return;
+  guest.sight.target_bytes = kib * kKiB;
+  guest.target_written_bytes = 0;  // nobody waits for it
+  guest.progress.give_up(now_ms);
+}
+
+// Who took memory by itself is not expected to give any.
+// Down to their minima, but no more than those that report can make free.
 uint64_t Arbiter::surplus_bytes() const {
   uint64_t sum = 0;
   for (const auto& [id, guest] : guests_) {
-    const bool ours = guest.handover.host_may_write() && guest.sight.has_balloon &&
-                      !guest.progress.stuck() &&
-                      guest.rule.mode.value_or(GuestMode::kHost) == GuestMode::kHost;
-    if (ours && guest.sight.actual_bytes > guest.settings.min_bytes)
-      sum += guest.sight.actual_bytes - guest.settings.min_bytes;
+    if (!is_scheduled(guest) || guest.progress.uncooperative()) continue;
+    const uint64_t above = minus_or_zero(guest.sight.actual_bytes, guest.settings.min_bytes);
+    const policy::GuestRecord* const known = record_of(loop_.last(), policy_id(id));
+    const bool reports = known != nullptr && known->estimate.sample;
+    sum += reports ? std::min(above, minus_or_zero(policy::spare_bytes(*known->estimate.sample),
+                                                   policy::kSpareMinBytes))
+                   : above;
   }
   return sum;
 }
 
-bool Arbiter::write(Guest& guest, const transport::xen::XenStore::Nodes& nodes) {
-  const auto written =
-      world_.xenstore->write_while(transport::xen::domain_path(guest.sight.id) + "/name", nodes);
+bool Arbiter::write(Guest& guest, const XenStore::Nodes& nodes, const XenStore::Folder* folder) {
+  const std::string name = transport::xen::domain_path(guest.sight.id) + "/name";
+  const auto written = folder != nullptr ? world_.xenstore->write_while(name, *folder, nodes)
+                                         : world_.xenstore->write_while(name, nodes);
   if (written) {
     guest.write_failed = false;
     return true;
@@ -109,9 +154,7 @@ bool Arbiter::write(Guest& guest, const transport::xen::XenStore::Nodes& nodes) 
 }
 
 void Arbiter::write_target(Guest& guest, const policy::BoundedTarget& bounded, uint64_t now_ms) {
-  if (mode_ != Mode::kHost || !guest.handover.host_may_write() || !guest.sight.has_balloon ||
-      guest.rule.mode.value_or(GuestMode::kHost) != GuestMode::kHost || !is_order(bounded.bound))
-    return;
+  if (!is_scheduled(guest) || !is_order(bounded.bound)) return;
   const uint64_t kib = std::min(bounded.target_bytes, guest.sight.ceiling_bytes) / kKiB;
   if (guest.sight.target_bytes == kib * kKiB) return;
   if (!write(guest, {{target_path(guest.sight.id), std::to_string(kib)}})) return;
@@ -119,49 +162,6 @@ void Arbiter::write_target(Guest& guest, const policy::BoundedTarget& bounded, u
   ++guest.targets_written;
   guest.target_written_ms = now_ms;
   guest.target_written_bytes = kib * kKiB;
-}
-
-void Arbiter::hand_over(Guest& guest, uint64_t ceiling_bytes, uint64_t now_ms) {
-  const uint64_t floor_kib = guest.settings.min_bytes / kKiB;
-  const uint64_t ceiling_kib = std::max(floor_kib, ceiling_bytes / kKiB);
-  const bool has_it = guest.handover.owner() == Handover::Owner::kGuest;
-  const bool told = guest.ceiling_kib != 0;  // by this tmemd
-  if (has_it && told && floor_kib == guest.floor_kib &&
-      ceiling_kib < guest.ceiling_kib + kRaiseMinKib &&
-      ceiling_kib + kLowerMinKib > guest.ceiling_kib)
-    return;
-  const std::string path = tmem_path(guest.sight.id);
-  if (!told) {
-    // Else the guest could write there what it likes to be told.
-    const auto made = world_.xenstore->make(path, {transport::xen::kOurDomain, guest.sight.id});
-    if (!made) {
-      ++guest.write_errors;
-      if (!std::exchange(guest.write_failed, true))
-        world_.log(title(guest) + " cannot be given its balloon: " + made.error().message);
-      return;
-    }
-  }
-  const bool written = write(guest, {{path + "/min_kib", std::to_string(floor_kib)},
-                                     {path + "/max_kib", std::to_string(ceiling_kib)},
-                                     {path + "/mode", "guest"}});
-  if (guest.gone) world_.xenstore->remove(path);
-  if (!written) return;
-  guest.floor_kib = floor_kib;
-  guest.ceiling_kib = ceiling_kib;
-  if (!has_it) guest.handover.told_to_take(now_ms);
-}
-
-void Arbiter::take_back(Guest& guest, uint64_t now_ms) {
-  if (!write(guest, {{tmem_path(guest.sight.id) + "/mode", "host"}})) return;
-  guest.ceiling_kib = 0;
-  guest.handover.told_to_return(now_ms);
-}
-
-void Arbiter::hand_all_back(uint64_t now_ms) {
-  for (auto& [id, guest] : guests_)
-    if (guest.handover.owner() == Handover::Owner::kGuest) take_back(guest, now_ms);
-  // Seen anew when the policy is on again.
-  guests_.clear();
 }
 
 }  // namespace tmem::arbiter

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
@@ -18,6 +19,7 @@ namespace {
 
 // Urgent reports of many guests are answered together.
 constexpr uint64_t kTurnGapMs = 50;
+constexpr std::chrono::seconds kChangeWait{2};
 
 }  // namespace
 
@@ -34,6 +36,7 @@ Result<std::unique_ptr<ArbiterThread>> ArbiterThread::start(std::unique_ptr<Arbi
   std::unique_ptr<ArbiterThread> thread(
       new ArbiterThread(std::move(arbiter), std::move(tax), clock));
   if (!thread->wake_) return fail_os("cannot create an eventfd");
+  if (thread->arbiter_ != nullptr) thread->publish();
   try {
     thread->thread_ = std::thread([raw = thread.get()] { raw->loop(); });
   } catch (const std::system_error& error) {
@@ -55,25 +58,30 @@ ArbiterThread::~ArbiterThread() {
 
 void ArbiterThread::loop() {
   transport::block_signals_in_this_thread();
-  while (true) {
-    const uint64_t until_ms = turn();
-    {
-      const std::lock_guard lock(mutex_);
-      if (stop_) return;
-    }
+  std::unique_lock lock(mutex_);
+  while (!stop_) {
+    in_turn_ = true;
+    const bool now = std::exchange(now_, false);
+    lock.unlock();
+    const uint64_t until_ms = turn(now);
+    lock.lock();
+    in_turn_ = false;
+    turn_ended_.notify_all();
+    if (stop_) return;
+    lock.unlock();
     wait(until_ms);
+    lock.lock();
   }
 }
 
-uint64_t ArbiterThread::turn() {
-  const std::lock_guard lock(mutex_);
+uint64_t ArbiterThread::turn(bool now) {
   const uint64_t now_ms = clock_.now_ms();
   if (tax_ != nullptr) tax_->turn(now_ms);
   if (arbiter_ == nullptr) return now_ms + TaxCollector::kPeriodMs;
-  if (arbiter_->handle_events(now_ms) || std::exchange(now_, false))
-    due_ms_ = std::min(due_ms_, last_ms_ + kTurnGapMs);
+  if (arbiter_->handle_events(now_ms) || now) due_ms_ = std::min(due_ms_, last_ms_ + kTurnGapMs);
   if (now_ms < due_ms_) return due_ms_;
   arbiter_->turn(now_ms);
+  publish();
   last_ms_ = now_ms;
   due_ms_ = now_ms + arbiter_->period_ms();
   return due_ms_;
@@ -89,22 +97,34 @@ void ArbiterThread::wait(uint64_t until_ms) const {
   (void)eventfd_read(wake_.get(), &ignored);
 }
 
-nlohmann::json ArbiterThread::describe() const {
-  const std::lock_guard lock(mutex_);
-  return arbiter_->describe(clock_.now_ms());
+void ArbiterThread::publish() {
+  auto view = std::make_shared<const View>(arbiter_->look());
+  const std::lock_guard lock(view_mutex_);
+  view_.swap(view);
 }
 
-Result<nlohmann::json> ArbiterThread::change(const Change& change) {
-  const std::lock_guard lock(mutex_);
-  TMEM_CHECK(arbiter_->change(change));
-  now_ = true;
-  (void)eventfd_write(wake_.get(), 1);
-  return arbiter_->describe(clock_.now_ms());
+std::shared_ptr<const View> ArbiterThread::view() const {
+  const std::lock_guard lock(view_mutex_);
+  return view_;
+}
+
+nlohmann::json ArbiterThread::describe() const {
+  return view()->describe(clock_.now_ms());
 }
 
 Result<nlohmann::json> ArbiterThread::why(const std::optional<std::string>& guest) const {
-  const std::lock_guard lock(mutex_);
-  return arbiter_->why(guest, clock_.now_ms());
+  return view()->why(guest, clock_.now_ms());
+}
+
+Result<nlohmann::json> ArbiterThread::change(const Change& change) {
+  std::unique_lock lock(mutex_);
+  if (!turn_ended_.wait_for(lock, kChangeWait, [this] { return !in_turn_; }))
+    return fail(Errc::kConflict, "the policy waits for xenstored, nothing was changed: try again");
+  TMEM_CHECK(arbiter_->change(change));
+  publish();
+  now_ = true;
+  (void)eventfd_write(wake_.get(), 1);
+  return describe();
 }
 
 }  // namespace tmem::arbiter

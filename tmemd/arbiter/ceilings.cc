@@ -5,6 +5,7 @@
 
 #include "libtmem/base/units.h"
 #include "policy/shares.h"
+#include "tmemd/arbiter/records.h"
 
 namespace tmem::arbiter {
 
@@ -28,8 +29,7 @@ std::map<policy::GuestId, uint64_t> ceilings(const policy::TickRecord& tick,
   const std::vector<uint64_t> more = policy::share(claims, fits ? left : 0);
   std::map<policy::GuestId, uint64_t> result;
   for (size_t i = 0; i < ids.size(); ++i) {
-    const auto guest = std::ranges::find(
-        tick.guests, ids[i], [](const policy::GuestRecord& g) { return g.input.facts.id; });
+    const policy::GuestRecord* const guest = record_of(tick, ids[i]);
     const uint64_t target = guest->bounded.target_bytes;
     // A host that is full takes back what is above the plan.
     result[ids[i]] = fits ? std::max(target, std::min(guest->input.facts.actual_bytes,

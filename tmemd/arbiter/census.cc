@@ -35,52 +35,77 @@ std::string tmem_path(DomId guest) {
   return domain_path(guest) + "/tmem";
 }
 
-std::optional<uint64_t> Census::read_kib(const std::string& path) const {
-  const auto text = xenstore_.read(path);
+Result<std::optional<uint64_t>> Census::read_kib(const std::string& path) const {
+  TMEM_TRY(const auto text, xenstore_.look(path));
   const auto kib = text ? parse_number(*text, kKibMax) : std::nullopt;
   return kib ? std::optional(*kib * kKiB) : std::nullopt;
 }
 
-std::optional<Census::Description> Census::describe(const Domain& domain, uint64_t now_ms) const {
+Result<std::optional<Census::Description>> Census::describe(const Domain& domain,
+                                                            uint64_t now_ms) const {
   const std::string path = domain_path(domain.id);
-  const auto name = xenstore_.read(path + "/name");
-  const auto static_max_bytes = read_kib(path + "/memory/static-max");
+  TMEM_TRY(const auto name, xenstore_.look(path + "/name"));
+  TMEM_TRY(const auto static_max_bytes, read_kib(path + "/memory/static-max"));
   if (!name || !static_max_bytes) return std::nullopt;
-  Description description{domain.handle, now_ms, printable(*name), *static_max_bytes, 0, false};
-  description.video_bytes = read_kib(path + "/memory/videoram").value_or(0);
+  TMEM_TRY(const auto video_bytes, read_kib(path + "/memory/videoram"));
+  TMEM_TRY(const auto says, xenstore_.look(path + "/control/feature-balloon"));
+  // A PV guest has this node too, where QEMU serves its disk.
+  TMEM_TRY(const auto emulator,
+           xenstore_.look(domain_path(transport::xen::kOurDomain) + "/device-model/" +
+                          transport::xen::number_of(domain.id) + "/state"));
+  Description description;
+  description.uuid = domain.handle;
+  description.read_ms = now_ms;
+  description.name = printable(*name);
+  description.static_max_bytes = *static_max_bytes;
+  description.video_bytes = video_bytes.value_or(0);
   // The guest's word, where it has one. Without it: a driver is usual where nothing is emulated.
-  const std::string says = xenstore_.read(path + "/control/feature-balloon").value_or("");
-  const std::string device_model = domain_path(transport::xen::kOurDomain) + "/device-model/" +
-                                   transport::xen::number_of(domain.id);
+  description.denies_balloon = says == "0";
   description.has_balloon =
-      says == "1" || (says != "0" && !xenstore_.read(device_model + "/state"));
+      says == "1" || (!description.denies_balloon && !(domain.hvm && emulator));
   return description;
 }
 
-Result<std::vector<GuestSight>> Census::take(uint64_t now_ms) {
+Result<GuestSight> Census::see(const Domain& domain, const Description& description) const {
+  GuestSight guest;
+  guest.id = domain.id;
+  guest.uuid = domain.handle;
+  guest.name = description.name;
+  guest.actual_bytes = minus_or_zero(domain.memory_bytes, description.video_bytes);
+  guest.ceiling_bytes = minus_or_zero(
+      std::min(domain.memory_bytes_max, description.static_max_bytes), description.video_bytes);
+  guest.has_balloon = description.has_balloon;
+  guest.denies_balloon = description.denies_balloon;
+  TMEM_TRY(guest.target_bytes, read_kib(target_path(domain.id)));
+  TMEM_TRY(const auto mode, xenstore_.look(tmem_path(domain.id) + "/mode"));
+  guest.mode = mode.value_or("");
+  if (mode) {
+    TMEM_TRY(const auto told_bytes, read_kib(tmem_path(domain.id) + "/max_kib"));
+    guest.told_max_bytes = told_bytes.value_or(0);
+  }
+  TMEM_TRY(guest.report, xenstore_.look(report_path(domain.id)));
+  return guest;
+}
+
+Result<std::vector<GuestSight>> Census::take(uint64_t now_ms, Of of) {
   TMEM_TRY(std::vector<Domain> domains, domains_.list());
   std::ranges::sort(domains, {}, &Domain::id);
   std::vector<GuestSight> guests;
   std::map<DomId, Description> described;
   for (const Domain& domain : domains) {
-    if (!domain.runs || domain.id == transport::xen::kOurDomain) continue;
+    const bool counts = of == Of::kAll ? !domain.dying : domain.runs;
+    if (!counts || domain.id == transport::xen::kOurDomain) continue;
     const auto old = described_.find(domain.id);
-    const bool known = old != described_.end() && old->second.uuid == domain.handle &&
-                       now_ms - old->second.read_ms < kDescribeEveryMs;
-    const auto description = known ? old->second : describe(domain, now_ms);
+    std::optional<Description> description;
+    if (old != described_.end() && old->second.uuid == domain.handle &&
+        now_ms - old->second.read_ms < kDescribeEveryMs) {
+      description = old->second;
+    } else {
+      TMEM_TRY(description, describe(domain, now_ms));
+    }
     if (!description) continue;
     described[domain.id] = *description;
-    GuestSight guest;
-    guest.id = domain.id;
-    guest.uuid = domain.handle;
-    guest.name = description->name;
-    guest.actual_bytes = minus_or_zero(domain.memory_bytes, description->video_bytes);
-    guest.ceiling_bytes = minus_or_zero(
-        std::min(domain.memory_bytes_max, description->static_max_bytes), description->video_bytes);
-    guest.target_bytes = read_kib(target_path(domain.id));
-    guest.has_balloon = description->has_balloon;
-    guest.mode = xenstore_.read(tmem_path(domain.id) + "/mode").value_or("");
-    guest.report = xenstore_.read(report_path(domain.id));
+    TMEM_TRY(GuestSight guest, see(domain, *description));
     guests.push_back(std::move(guest));
   }
   described_ = std::move(described);

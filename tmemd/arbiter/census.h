@@ -2,8 +2,8 @@
 // The guests of the host, as Xen and xenstore have them at one moment.
 //
 // What the guest itself wrote is its report, and whether it has a balloon driver; everything else
-// is the toolstack's. A guest that is not running (being built, paused, shut down, dying), or that
-// the toolstack has not described yet, is left out.
+// is the toolstack's. A guest that is dying, or that the toolstack has not described yet, is left
+// out; as a rule also who does not run: it is being built, paused or shut down.
 #pragma once
 #include <map>
 #include <optional>
@@ -22,9 +22,11 @@ struct GuestSight {
   uint64_t actual_bytes = 0;
   uint64_t ceiling_bytes = 0;            // the toolstack's maximum
   std::optional<uint64_t> target_bytes;  // memory/target
-  bool has_balloon = false;
-  std::string mode;                   // what tmem/mode says; empty: nothing
-  std::optional<std::string> report;  // as the guest wrote it
+  bool has_balloon = false;              // it says so, or that is usual
+  bool denies_balloon = false;           // it says that it has none
+  std::string mode;                      // what tmem/mode says; empty: nothing
+  uint64_t told_max_bytes = 0;           // what tmem/max_kib says; 0: nothing
+  std::optional<std::string> report;     // as the guest wrote it
 };
 
 std::string target_path(DomId guest);
@@ -38,8 +40,9 @@ class Census {
   Census(transport::xen::XenStore& xenstore, transport::xen::Domains& domains)
       : xenstore_(xenstore), domains_(domains) {}
 
-  // In order of id.
-  Result<std::vector<GuestSight>> take(uint64_t now_ms);
+  enum class Of : uint8_t { kRunning, kAll };  // all: also who is paused or shut down
+  // In order of id. Errors: Xen or xenstore does not answer.
+  Result<std::vector<GuestSight>> take(uint64_t now_ms, Of of);
 
  private:
   // Read again now and then only.
@@ -50,9 +53,14 @@ class Census {
     uint64_t static_max_bytes = 0;
     uint64_t video_bytes = 0;
     bool has_balloon = false;
+    bool denies_balloon = false;
   };
-  std::optional<Description> describe(const transport::xen::Domain& domain, uint64_t now_ms) const;
-  std::optional<uint64_t> read_kib(const std::string& path) const;
+  // Nothing: the toolstack has not described it.
+  Result<std::optional<Description>> describe(const transport::xen::Domain& domain,
+                                              uint64_t now_ms) const;
+  Result<GuestSight> see(const transport::xen::Domain& domain,
+                         const Description& description) const;
+  Result<std::optional<uint64_t>> read_kib(const std::string& path) const;
 
   transport::xen::XenStore& xenstore_;
   transport::xen::Domains& domains_;

@@ -22,7 +22,7 @@ std::string token_of(DomId guest) {
 
 void ReportWatches::watch(DomId id, Guest& guest) {
   guest.watched = xenstore_.watch(report_path(id), token_of(id)).has_value();
-  guest.events_in_second = 0;
+  guest.events = {};
 }
 
 void ReportWatches::follow(std::span<const DomId> guests, uint64_t now_ms) {
@@ -42,11 +42,7 @@ void ReportWatches::follow(std::span<const DomId> guests, uint64_t now_ms) {
 
 bool ReportWatches::count(DomId id, Guest& guest, uint64_t now_ms) {
   ++guest.counters.events;
-  if (now_ms - guest.second_ms >= 1'000) {
-    guest.second_ms = now_ms;
-    guest.events_in_second = 0;
-  }
-  if (++guest.events_in_second <= kReportEventsPerSecond) return true;
+  if (guest.events.take(kReportEventsPerSecond, now_ms)) return true;
   xenstore_.unwatch(report_path(id), token_of(id));
   guest.watched = false;
   guest.again_ms = now_ms + kUnwatchedMs;

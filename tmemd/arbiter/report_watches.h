@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "tmemd/arbiter/per_second.h"
 #include "tmemd/transport/xen/platform.h"
 
 namespace tmem::arbiter {
@@ -35,8 +36,7 @@ class ReportWatches {
   struct Guest {
     bool watched = false;
     uint64_t again_ms = 0;  // while it is not watched
-    uint64_t second_ms = 0;
-    uint32_t events_in_second = 0;
+    PerSecond events;
     WatchCounters counters;
   };
   void watch(DomId id, Guest& guest);

@@ -33,10 +33,13 @@ std::string wait_until_home(Daemon& daemon, uint64_t number, uint32_t timeout_s)
     const auto client = look(daemon, number);
     if (!client) return "the guest or tmemd went away meanwhile";
     if (!client->evacuate_error.empty()) return "the guest cannot: " + client->evacuate_error;
-    if (client->can_migrate) return "";
+    // What the guest says is not enough: its flushes are still on their way, or it is wrong.
+    if (client->can_migrate && client->pages_persistent == 0) return "";
     if (std::chrono::steady_clock::now() >= deadline)
-      return "the guest has not done it within " + std::to_string(timeout_s) + " s; " +
-             std::to_string(client->pages_persistent) + " persistent pages are left";
+      return (client->can_migrate ? "the guest says that it has done it, but not within "
+                                  : "the guest has not done it within ") +
+             std::to_string(timeout_s) + " s; " + std::to_string(client->pages_persistent) +
+             " persistent pages are left in the pool";
     std::this_thread::sleep_for(kLookAgain);
   }
 }

@@ -36,6 +36,7 @@ std::string log_text(const json& policy) {
 
 std::string guest_state(const json& guest) {
   if (!guest.value("has_balloon", true)) return "no balloon";
+  if (number_at(guest, "/over_bytes") != 0) return "over target";
   return guest.value("uncooperative", false) ? "uncooperative" : "ok";
 }
 
@@ -47,9 +48,10 @@ std::string policy_text(const json& policy) {
   std::string text = line("mode", mode_text(policy));
   text += line("strategy", fmt::format("{}, knob {}", plain(text_at(policy, "/strategy")),
                                        policy.value("knob", 0.0)));
-  text += line("ticks", fmt::format("{}, each {} ms{}", number_at(policy, "/ticks"),
-                                    number_at(policy, "/period_ms"),
-                                    policy.value("holding", false) ? "; Xen does not answer" : ""));
+  text += line("ticks", fmt::format("{}, each {} ms", number_at(policy, "/ticks"),
+                                    number_at(policy, "/period_ms")));
+  if (policy.value("holding", false))
+    text += line("holds all targets", plain(text_at(policy, "/holding_reason")));
   text += line("decision_log", log_text(policy));
   if (policy.value("host", json()).is_object()) {
     text += line("for_guests_mib", bytes("/host/for_guests_bytes"));

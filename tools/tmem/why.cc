@@ -83,7 +83,10 @@ std::string target_text(const json& guest) {
                         number_at(guest, "/targets_written"));
   if (const uint64_t errors = number_at(guest, "/write_errors"); errors != 0)
     text += fmt::format(", {} writes failed", errors);
-  if (guest.value("uncooperative", false)) text += ", and it does not move: uncooperative";
+  if (const uint64_t over = number_at(guest, "/over_bytes"); over != 0)
+    text += fmt::format(", and it holds {} MiB that it was never given", mib(over));
+  else if (guest.value("uncooperative", false))
+    text += ", and it does not move: uncooperative";
   return text;
 }
 
@@ -131,7 +134,7 @@ std::string guest_text(const json& guest, const json& policy) {
                  fmt::format("{} to {} MiB", mib(number_at(guest, "/told_agent/min_bytes")),
                              mib(number_at(guest, "/told_agent/max_bytes"))));
   if (const uint64_t times = number_at(guest, "/times_uncooperative"); times != 0)
-    text += line("balloon", fmt::format("was stuck {} times", times));
+    text += line("balloon", fmt::format("did not follow {} times", times));
   return text;
 }
 

@@ -50,6 +50,7 @@ class NativeDomains final : public Domains {
     std::copy(std::begin(info.handle), std::end(info.handle), domain.handle.begin());
     constexpr uint32_t kStill = XEN_DOMINF_dying | XEN_DOMINF_shutdown | XEN_DOMINF_paused;
     domain.dying = (info.flags & XEN_DOMINF_dying) != 0;
+    domain.hvm = (info.flags & XEN_DOMINF_hvm_guest) != 0;
     domain.runs = (info.flags & kStill) == 0;
     domain.memory_bytes = info.tot_pages * kPageBytes;
     domain.memory_bytes_max = info.max_pages * kPageBytes;

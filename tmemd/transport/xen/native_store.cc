@@ -29,11 +29,12 @@ class NativeStore final : public XenStore {
  public:
   explicit NativeStore(xs_handle* handle) : handle_(handle) {}
 
-  std::optional<std::string> read(const std::string& path) override {
+  Result<std::optional<std::string>> look(const std::string& path) override {
     unsigned bytes = 0;
     const Malloced<void> value(xs_read(handle_.get(), XBT_NULL, path.c_str(), &bytes));
-    if (value == nullptr) return std::nullopt;
-    return std::string(static_cast<const char*>(value.get()), bytes);
+    if (value != nullptr) return std::string(static_cast<const char*>(value.get()), bytes);
+    if (errno == ENOENT) return std::nullopt;
+    return fail_os("cannot read " + path + " in xenstore");
   }
 
   std::vector<std::string> list(const std::string& path) override {
@@ -49,21 +50,17 @@ class NativeStore final : public XenStore {
     return {};
   }
 
-  Result<void> write_all(const Nodes& nodes) override { return write_together({}, nodes); }
+  Result<void> write_all(const Nodes& nodes) override { return write_together({}, nullptr, nodes); }
   Result<void> write_while(const std::string& guard, const Nodes& nodes) override {
-    return write_together(guard, nodes);
+    return write_together(guard, nullptr, nodes);
+  }
+  Result<void> write_while(const std::string& guard, const Folder& folder,
+                           const Nodes& nodes) override {
+    return write_together(guard, &folder, nodes);
   }
 
   Result<void> make(const std::string& path, const NodeAccess& access) override {
-    std::array<xs_permissions, 2> permissions{};
-    permissions[0].id = static_cast<unsigned>(access.owner);
-    permissions[0].perms = XS_PERM_NONE;  // of others
-    permissions[1].id = static_cast<unsigned>(access.reader);
-    permissions[1].perms = XS_PERM_READ;
-    if (!xs_mkdir(handle_.get(), XBT_NULL, path.c_str()) ||
-        !xs_set_permissions(handle_.get(), XBT_NULL, path.c_str(), permissions.data(),
-                            permissions.size()))
-      return fail_os("cannot make " + path + " in xenstore");
+    if (!make_in(XBT_NULL, path, access)) return fail_os("cannot make " + path + " in xenstore");
     return {};
   }
 
@@ -90,8 +87,8 @@ class NativeStore final : public XenStore {
   }
 
  private:
-  // `guard` empty: whatever there is.
-  Result<void> write_together(const std::string& guard, const Nodes& nodes) {
+  // `guard` empty: whatever there is; `folder` null: none is to be made.
+  Result<void> write_together(const std::string& guard, const Folder* folder, const Nodes& nodes) {
     for (int i = 0; i < kTransactionTries; ++i) {
       const xs_transaction_t transaction = xs_transaction_start(handle_.get());
       if (transaction == XBT_NULL) break;
@@ -99,7 +96,7 @@ class NativeStore final : public XenStore {
         (void)xs_transaction_end(handle_.get(), transaction, true);
         return fail(Errc::kNotFound, "there is no " + guard + " in xenstore");
       }
-      bool good = true;
+      bool good = folder == nullptr || make_in(transaction, folder->path, folder->access);
       for (const auto& [path, value] : nodes) good = good && write_in(transaction, path, value);
       const int error = errno;
       if (xs_transaction_end(handle_.get(), transaction, !good)) {
@@ -110,6 +107,16 @@ class NativeStore final : public XenStore {
       if (errno != EAGAIN) break;
     }
     return fail_os("cannot write " + nodes.front().first + " and others to xenstore");
+  }
+  bool make_in(xs_transaction_t transaction, const std::string& path, const NodeAccess& access) {
+    std::array<xs_permissions, 2> permissions{};
+    permissions[0].id = static_cast<unsigned>(access.owner);
+    permissions[0].perms = XS_PERM_NONE;  // of others
+    permissions[1].id = static_cast<unsigned>(access.reader);
+    permissions[1].perms = XS_PERM_READ;
+    return xs_mkdir(handle_.get(), transaction, path.c_str()) &&
+           xs_set_permissions(handle_.get(), transaction, path.c_str(), permissions.data(),
+                              permissions.size());
   }
   bool exists_in(xs_transaction_t transaction, const std::string& path) {
     unsigned bytes = 0;

@@ -35,8 +35,12 @@ class XenStore {
  public:
   virtual ~XenStore() = default;
 
-  // Empty when there is no such node, or it cannot be read.
-  virtual std::optional<std::string> read(const std::string& path) = 0;
+  // Nothing when there is no such node. Errors: kOs, it cannot be read.
+  virtual Result<std::optional<std::string>> look(const std::string& path) = 0;
+  // Nothing in both cases.
+  std::optional<std::string> read(const std::string& path) {
+    return look(path).value_or(std::nullopt);
+  }
   // Names of the children; none when there is no such node.
   virtual std::vector<std::string> list(const std::string& path) = 0;
   virtual Result<void> write(const std::string& path, const std::string& value) = 0;
@@ -46,6 +50,13 @@ class XenStore {
   // The same, if the node `guard` is there: else kNotFound, and nothing is written. A domain's
   // nodes go with it; a plain write would make them anew.
   virtual Result<void> write_while(const std::string& guard, const Nodes& nodes) = 0;
+  struct Folder {
+    std::string path;
+    NodeAccess access;
+  };
+  // The same, after the folder was made; `nodes` lie in it.
+  virtual Result<void> write_while(const std::string& guard, const Folder& folder,
+                                   const Nodes& nodes) = 0;
   // The node, made when it is not there, and what will be made below it.
   virtual Result<void> make(const std::string& path, const NodeAccess& access) = 0;
   virtual void remove(const std::string& path) = 0;  // with all below it
@@ -103,6 +114,7 @@ struct Domain {
   DomId id{};
   Uuid handle{};
   bool dying = false;
+  bool hvm = false;               // it may have emulated devices
   bool runs = true;               // not paused (as while it is built), shut down or dying
   uint64_t memory_bytes = 0;      // that it has
   uint64_t memory_bytes_max = 0;  // that Xen lets it have

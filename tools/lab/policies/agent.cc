@@ -17,21 +17,58 @@ uint64_t used_bytes(const SimGuest& guest) {
 
 }  // namespace
 
+// Strategies that hear of urgent reports are made for our agent.
+Agent::Agent(const GuestScript& script, const AgentConstants& constants,
+             const policy::Strategy& strategy)
+    : script_(script),
+      constants_(constants),
+      is_ours_(strategy.wants_urgent()),
+      period_ms_(std::min(constants.period_ms, strategy.period_ms())) {}
+
 bool Agent::observe(const SimGuest& guest, uint32_t tick, std::optional<std::string>& node) {
   if (!script_.has_agent) return false;
   const uint32_t now_ms = (tick + 1) * kTickMs;
   const bool urgent = trigger_fires(guest.some_us_of_tick(), now_ms);
-  if (urgent) ++urgent_;
-  if (!urgent && !is_due(guest, now_ms)) return false;
+  if (urgent) {
+    ++urgent_;
+    active_until_ms_ = now_ms + constants_.stays_active_ms;
+  }
+  const bool due = is_ours_ ? is_due(guest, now_ms) : is_due_to_another(guest, now_ms);
+  if (!urgent && !due) return false;
   reported_bytes_ = used_bytes(guest);
-  policy::Sample sample = read(guest, now_ms);
-  sample.sequence = ++sequence_;
-  sample.urgent = urgent_;
-  node = policy::format_report(sample);
+  reported_ms_ = now_ms;
+  reported_ = read(guest, now_ms);
+  reported_.sequence = ++sequence_;
+  reported_.urgent = urgent_;
+  node = policy::format_report(reported_);
   return urgent;
 }
 
-bool Agent::is_due(const SimGuest& guest, uint32_t now_ms) const {
+// As tools/tmem-guestd/pace.c.
+bool Agent::is_due(const SimGuest& guest, uint32_t now_ms) {
+  const uint32_t look_ms =
+      now_ms < active_until_ms_ ? constants_.period_ms : constants_.calm_look_ms;
+  if (now_ms % look_ms != 0) return false;
+  if (sequence_ == 0) return true;
+  if (moved(read(guest, now_ms))) active_until_ms_ = now_ms + constants_.stays_active_ms;
+  const bool active = now_ms < active_until_ms_;
+  return now_ms - reported_ms_ >= (active ? constants_.period_ms : constants_.heartbeat_ms);
+}
+
+bool Agent::moved(const policy::Sample& now) const {
+  const auto least_bytes =
+      static_cast<uint64_t>(static_cast<double>(now.total_bytes) * constants_.moved_ratio);
+  const auto far = [&](uint64_t a, uint64_t b) {
+    return std::max(a, b) - std::min(a, b) > least_bytes;
+  };
+  return far(now.committed_bytes, reported_.committed_bytes) ||
+         far(now.anon_bytes, reported_.anon_bytes) ||
+         far(now.available_bytes, reported_.available_bytes) ||
+         far(now.total_bytes, reported_.total_bytes) ||
+         now.pressure->some_us >= reported_.pressure->some_us + constants_.moved_stall_us;
+}
+
+bool Agent::is_due_to_another(const SimGuest& guest, uint32_t now_ms) const {
   if (now_ms % constants_.period_ms == 0) return true;
   if (now_ms % period_ms_ != 0) return false;
   const uint64_t used = used_bytes(guest);
@@ -71,7 +108,7 @@ policy::Sample Agent::read(const SimGuest& guest, uint32_t now_ms) const {
   sample.cache_bytes = scaled(cache, 1 / lie);
   // No more than it has: that would be found out.
   sample.anon_bytes = std::min(scaled(guest.anon_pages(), lie), sample.total_bytes);
-  sample.committed_bytes = scaled(guest.allocated_anon_pages(), script_.commit_factor * lie);
+  sample.committed_bytes = scaled(guest.committed_pages(), script_.commit_factor * lie);
   sample.reserve_bytes = scaled(guest.actual_pages(), GuestConstants{}.reserve_ratio);
   sample.swap_used_bytes = scaled(guest.swapped_pages(), lie);
   sample.refault_pages = guest.counters().refault_pages;

@@ -6,15 +6,15 @@
 #include <optional>
 #include <string>
 
-#include "policy/report.h"
+#include "policy/strategy.h"
 #include "tools/lab/policies/sim_guest.h"
 
 namespace tmem::lab::policies {
 
 class Agent {
  public:
-  Agent(const GuestScript& script, const AgentConstants& constants, uint32_t period_ms)
-      : script_(script), constants_(constants), period_ms_(period_ms) {}
+  Agent(const GuestScript& script, const AgentConstants& constants,
+        const policy::Strategy& strategy);
 
   // After each tick of the guest: writes `node` when a report is due, or urgent. True: it is
   // urgent.
@@ -22,15 +22,21 @@ class Agent {
 
  private:
   bool trigger_fires(double some_us, uint32_t now_ms);
-  bool is_due(const SimGuest& guest, uint32_t now_ms) const;
+  bool is_due(const SimGuest& guest, uint32_t now_ms);
+  bool is_due_to_another(const SimGuest& guest, uint32_t now_ms) const;
+  bool moved(const policy::Sample& now) const;
   policy::Sample read(const SimGuest& guest, uint32_t now_ms) const;
 
   const GuestScript& script_;
   const AgentConstants& constants_;
+  const bool is_ours_;  // tmem-guestd, which is silent while nothing changes
   const uint32_t period_ms_;
   uint64_t sequence_ = 0;
   uint64_t urgent_ = 0;
   uint64_t reported_bytes_ = 0;  // in use, at the last report
+  uint32_t reported_ms_ = 0;
+  uint32_t active_until_ms_ = 0;
+  policy::Sample reported_;
 
   std::array<double, 8> window_us_{};  // `some` of the last ticks
   uint32_t window_at_ = 0;

@@ -3,64 +3,53 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
+#include "policy/baselines/static.h"
 #include "tools/lab/policies/sim_host.h"
 
 namespace tmem::lab::policies {
 namespace {
 
 constexpr uint32_t kLevels = 16;  // of a guest's maximum
-constexpr uint32_t kLevelMin = 2;
 constexpr uint64_t kCellPages = 16 * kMiB / kPageBytes;
+constexpr uint32_t kTrials = 32;  // whole runs in a search
 
-class FixedSplit final : public policy::Strategy {
- public:
-  explicit FixedSplit(std::vector<uint64_t> pages) : pages_(std::move(pages)) {}
-  std::string_view name() const override { return "best-static"; }
-  uint32_t period_ms() const override { return 1000; }
-  policy::Plan plan(const policy::HostView& /*host*/,
-                    std::span<const policy::Estimate> estimates) override {
-    policy::Plan plan;
-    for (size_t i = 0; i < estimates.size() && i < pages_.size(); ++i)
-      plan.wishes.push_back({estimates[i].facts.id, pages_[i] * kPageBytes, "split"});
-    return plan;
-  }
-
- private:
-  std::vector<uint64_t> pages_;
-};
-
-uint64_t level_pages(const GuestScript& guest, uint32_t level) {
-  return guest.max_pages * level / kLevels;
-}
-
-std::vector<StallCurve> measure_curves(Scenario scenario, const Constants& constants) {
+// One guest's, while the others do nothing, on a host that is large enough for all.
+StallCurve measure_curve(Scenario scenario, uint32_t id, const Constants& constants) {
+  Split split;
   scenario.host_pages = 0;
-  for (GuestScript& guest : scenario.guests) {
+  for (uint32_t each = 0; each < scenario.guests.size(); ++each) {
+    GuestScript& guest = scenario.guests[each];
+    split.push_back(guest.max_pages);
     scenario.host_pages += guest.max_pages * 11 / 10;
     guest.stuck_until_ms = 0;
+    if (each == id) continue;
+    guest.regions.clear();
+    guest.events.clear();
   }
-  std::vector<StallCurve> curves(scenario.guests.size());
-  for (uint32_t level = kLevelMin; level <= kLevels; ++level) {
-    std::vector<uint64_t> pages;
-    for (const GuestScript& guest : scenario.guests) pages.push_back(level_pages(guest, level));
-    FixedSplit strategy(pages);
-    const RunResult result = SimHost(scenario, constants, strategy, false).run();
-    for (size_t i = 0; i < curves.size(); ++i)
-      curves[i].push_back({pages[i], result.guests[i].stall_some});
+  StallCurve curve;
+  for (uint32_t level = 1; level <= kLevels; ++level) {
+    split[id] = scenario.guests[id].max_pages * level / kLevels;
+    if (split[id] < scenario.guests[id].min_pages) continue;
+    const auto strategy = make_fixed_split(split);
+    const RunResult result = SimHost(scenario, constants, *strategy, false).run();
+    curve.push_back({split[id], result.guests[id].stall_some});
   }
-  return curves;
+  return curve;
 }
 
 }  // namespace
 
-std::unique_ptr<policy::Strategy> make_fixed_split(std::vector<uint64_t> pages) {
-  return std::make_unique<FixedSplit>(std::move(pages));
+std::unique_ptr<policy::Strategy> make_fixed_split(const Split& split) {
+  policy::baselines::Split bytes;
+  for (size_t i = 0; i < split.size(); ++i)
+    bytes[policy::GuestId{static_cast<uint32_t>(i + 1)}] = split[i] * kPageBytes;
+  return policy::baselines::make_static(std::move(bytes));
 }
 
 // Guest by guest: the least sum of stalls with so many cells of memory in all.
-std::vector<uint64_t> least_stall_split(const std::vector<StallCurve>& curves,
-                                        uint64_t budget_pages) {
+Split least_stall_split(const std::vector<StallCurve>& curves, uint64_t budget_pages) {
   constexpr double kNever = std::numeric_limits<double>::infinity();
   const auto cells = static_cast<size_t>(budget_pages / kCellPages);
   std::vector<double> least(cells + 1, 0);
@@ -89,17 +78,51 @@ std::vector<uint64_t> least_stall_split(const std::vector<StallCurve>& curves,
 }
 
 BestStatic::BestStatic(const Scenario& scenario, const Constants& constants)
-    : usable_pages_(static_cast<uint64_t>(static_cast<double>(scenario.host_pages) *
-                                          (1 - constants.pool.head_room_ratio))),
-      curves_(measure_curves(scenario, constants)) {}
-
-std::vector<uint64_t> BestStatic::split_pages(double share) const {
-  return least_stall_split(curves_,
-                           static_cast<uint64_t>(static_cast<double>(usable_pages_) * share));
+    : scenario_(scenario), constants_(constants) {
+  for (uint32_t id = 0; id < scenario.guests.size(); ++id) {
+    limits_.min_pages.push_back(scenario.guests[id].min_pages);
+    limits_.max_pages.push_back(scenario.guests[id].max_pages);
+    curves_.push_back(measure_curve(scenario, id, constants));
+  }
 }
 
-std::unique_ptr<policy::Strategy> BestStatic::make(double share) const {
-  return make_fixed_split(split_pages(share));
+uint64_t BestStatic::budget_pages(double share) const {
+  const auto part = [](uint64_t whole, double of_it) {
+    return static_cast<uint64_t>(static_cast<double>(whole) * of_it);
+  };
+  const uint64_t sum_pages =
+      std::accumulate(limits_.max_pages.begin(), limits_.max_pages.end(), uint64_t{0});
+  const uint64_t host_bytes = scenario_.host_pages * kPageBytes;
+  const uint64_t head_room_bytes = part(host_bytes, constants_.pool.head_room_ratio);
+  return std::min((host_bytes - head_room_bytes) / kPageBytes,
+                  part(sum_pages, std::min(share, 1.0)));
+}
+
+Split BestStatic::split_by_size(double share) const {
+  return divide(budget_pages(share), limits_.max_pages, limits_);
+}
+
+Split BestStatic::equal_split(double share) const {
+  return divide(budget_pages(share), std::vector<uint64_t>(limits_.max_pages.size(), 1), limits_);
+}
+
+std::vector<double> BestStatic::run(const Split& split, bool pool) const {
+  const auto strategy = make_fixed_split(split);
+  const RunResult result = SimHost(scenario_, constants_, *strategy, pool).run();
+  std::vector<double> stalls;
+  for (const GuestResult& guest : result.guests) stalls.push_back(guest.stall_some);
+  return stalls;
+}
+
+const Split& BestStatic::search(double share, bool pool) {
+  const uint64_t budget = budget_pages(share);
+  const auto [place, is_new] = found_.try_emplace({budget, pool});
+  if (!is_new) return place->second;
+  // All of the budget: what the grid leaves over too.
+  const Split undisturbed = divide(budget, least_stall_split(curves_, budget), limits_);
+  place->second = improve_split({split_by_size(share), equal_split(share), undisturbed}, limits_,
+                                kTrials, [&](const Split& split) { return run(split, pool); });
+  return place->second;
 }
 
 }  // namespace tmem::lab::policies

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The best static partition: a split of the host's memory that never changes, chosen with knowledge
-// of the whole scenario. No policy can have that knowledge; it says what one without change can do
-// at best.
+// The best static partition: a split of memory that never changes, searched for with
+// knowledge of the whole scenario. No policy can have that knowledge; it says what one without
+// change can do at best.
 //
-// Each guest's stall is measured at sixteenths of its maximum, all guests at the same fraction in
-// one run without pool on a host that is large enough; then the split of the least sum of stalls
-// over all splits of that grid is found (exactly, as guests depend on each other by the disk only).
+// A split is judged by a whole run with it. The search (split_search.h) starts at the split by
+// size, the equal one, and the one that would be best if guests did not disturb each other: each
+// guest's stall is measured at sixteenths of its maximum while the others are idle, and the least
+// sum of stalls over all splits of that grid is found.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "policy/strategy.h"
 #include "tools/lab/policies/constants.h"
 #include "tools/lab/policies/scenario.h"
+#include "tools/lab/policies/split_search.h"
 
 namespace tmem::lab::policies {
 
@@ -24,24 +28,34 @@ struct StallAt {
 };
 using StallCurve = std::vector<StallAt>;  // by pages, rising
 
+// Searches of one scenario.
 class BestStatic {
  public:
   BestStatic(const Scenario& scenario, const Constants& constants);
-  // For each guest, so that the sum is at most `share` of the host's memory but its head-room.
-  std::vector<uint64_t> split_pages(double share) const;
-  std::unique_ptr<policy::Strategy> make(double share) const;
+
+  // In all `share` of the guests' maxima; where the host, less its head-room, has less, that.
+  const Split& search(double share, bool pool);
+
+  // The starts that know nothing of what guests do.
+  Split split_by_size(double share) const;
+  Split equal_split(double share) const;
 
  private:
-  uint64_t usable_pages_;
+  uint64_t budget_pages(double share) const;
+  std::vector<double> run(const Split& split, bool pool) const;
+
+  const Scenario& scenario_;
+  const Constants constants_;
+  SplitLimits limits_;
   std::vector<StallCurve> curves_;
+  std::map<std::pair<uint64_t, bool>, Split> found_;  // by budget and pool
 };
 
 // The pages for each guest with the least sum of stalls within the budget; of equal ones the
 // smallest. Where not even the first of each curve fits, those.
-std::vector<uint64_t> least_stall_split(const std::vector<StallCurve>& curves,
-                                        uint64_t budget_pages);
+Split least_stall_split(const std::vector<StallCurve>& curves, uint64_t budget_pages);
 
 // Holds these targets.
-std::unique_ptr<policy::Strategy> make_fixed_split(std::vector<uint64_t> pages);
+std::unique_ptr<policy::Strategy> make_fixed_split(const Split& split);
 
 }  // namespace tmem::lab::policies

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Every constant of the policy simulation, with its unit and where it is from. They were fixed
-// before any strategy was tuned; docs/lab-policies.md says what each stands for.
+// Every constant of the policy simulation, with its unit and where it is from. Those of disk, pool,
+// balloon and guests were fixed before any strategy was tuned; docs/lab-policies.md says what each
+// stands for.
 #pragma once
 #include <cstdint>
 
@@ -60,19 +61,25 @@ struct GuestConstants {
   double reserve_ratio = 0.025;   // totalreserve_pages over memory; assumption
 };
 
-// docs/memory.md: 2.3 ms a MiB, domain 0's balloon under the emulator: 435 MiB/s. Real hosts are
+// Domain 0's balloon under the emulator, 2.3 ms a MiB (it varies: docs/memory.md). Real hosts are
 // faster. (qmemman gives up below 100 MB/s.) A new target is seen one tick later.
 struct BalloonConstants {
   double up_mib_s = 435;    // towards more memory
   double down_mib_s = 435;  // and never faster than the guest's reclaim
 };
 
-// The guest's agent: a report a second, another when PSI's trigger fires. For a strategy with a
-// shorter period, one at each of its ticks where memory in use has changed, as Qubes'
-// meminfo-writer decides it.
+// The guest's agent: a report a second, another when PSI's trigger fires. Ours, as in
+// tools/tmem-guestd/pace.c, only while something moves; then it looks less often. For a strategy
+// with a shorter period, one at each of its ticks where memory in use has changed by what that
+// strategy could notice.
 struct AgentConstants {
   uint32_t period_ms = 1000;
-  uint64_t change_bytes = 30'000 * kKiB;
+  uint32_t calm_look_ms = 2000;
+  uint32_t stays_active_ms = 5000;
+  uint32_t heartbeat_ms = 10'000;
+  double moved_ratio = 0.02;  // of memory
+  uint64_t moved_stall_us = 1000;
+  uint64_t change_bytes = 3'000 * kKiB;
   uint32_t trigger_window_ms = 500;
   uint32_t trigger_stall_ms = 50;
   uint32_t urgent_max = 5;  // events, then none for
@@ -89,6 +96,8 @@ struct MeasureConstants {
   uint32_t hot_period_ms = 10'000;  // what is touched this often is the guest's need
   uint32_t starved_ms = 2000;       // below the need for longer counts
   double burst_ratio = 0.95;        // of a burst's pages
+  double burst_goal_ms = 100;       // a burst whose pages have memory so soon is in time
+  double burst_balloon_goal_ms = 2000;
 };
 
 struct Constants {

@@ -9,7 +9,6 @@
 #include <optional>
 #include <thread>
 
-#include "tools/lab/policies/best_static.h"
 #include "tools/lab/policies/sim_host.h"
 
 namespace tmem::lab::policies {
@@ -25,8 +24,7 @@ std::vector<PolicyKind> all_kinds() {
   std::vector<PolicyKind> kinds;
   for (const policy::StrategyKind& kind : policy::strategy_kinds())
     kinds.push_back({std::string(kind.name), kind.knobs, kind.default_knob});
-  // The share of the host's memory that is handed out; the rest is left to the pool.
-  kinds.push_back({std::string(kBestStatic), {1.0, 0.9, 0.8, 0.7, 0.6, 0.5}, 1.0});
+  kinds.push_back({std::string(kBestStatic), {1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4}, 1});  // as static
   return kinds;
 }
 
@@ -56,14 +54,11 @@ void add_kind(const PolicyKind& kind, bool all_knobs, std::vector<Contender>& co
 // All runs of one scenario.
 void run_scenario(Evaluation& evaluation, uint32_t index, const Constants& constants) {
   const Scenario& scenario = evaluation.scenarios[index];
-  std::optional<BestStatic> best;
+  StrategyMaker maker(scenario, constants);
   size_t at = size_t{index} * evaluation.contenders.size() * 2;
   for (const Contender& contender : evaluation.contenders) {
-    if (contender.policy == kBestStatic && !best) best.emplace(scenario, constants);
     for (const bool pool : {false, true}) {
-      const auto strategy = contender.policy == kBestStatic
-                                ? best->make(contender.knob)
-                                : policy::make_strategy(contender.policy, contender.knob);
+      const auto strategy = maker.make(contender, pool);
       evaluation.rows[at++] = {contender, index, pool,
                                SimHost(scenario, constants, *strategy, pool).run()};
     }
@@ -129,11 +124,11 @@ Result<std::vector<Scenario>> choose_scenarios(const std::vector<std::string>& n
   return scenarios;
 }
 
-std::unique_ptr<policy::Strategy> make_contender(const Contender& contender,
-                                                 const Scenario& scenario,
-                                                 const Constants& constants) {
-  if (contender.policy == kBestStatic) return BestStatic(scenario, constants).make(contender.knob);
-  return policy::make_strategy(contender.policy, contender.knob);
+std::unique_ptr<policy::Strategy> StrategyMaker::make(const Contender& contender, bool pool) {
+  if (contender.policy != kBestStatic)
+    return policy::make_strategy(contender.policy, contender.knob);
+  if (!best_) best_.emplace(scenario_, constants_);
+  return make_fixed_split(best_->search(contender.knob, pool));
 }
 
 void run_all(Evaluation& evaluation, const Constants& constants, uint32_t threads,

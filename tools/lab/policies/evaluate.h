@@ -4,11 +4,13 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "libtmem/base/result.h"
 #include "policy/strategy.h"
+#include "tools/lab/policies/best_static.h"
 #include "tools/lab/policies/measure.h"
 #include "tools/lab/policies/scenario.h"
 
@@ -47,10 +49,19 @@ struct Evaluation {
   std::vector<Row> rows;  // by scenario, contender, pool
 };
 
-// Measures a scenario first for best-static.
-std::unique_ptr<policy::Strategy> make_contender(const Contender& contender,
-                                                 const Scenario& scenario,
-                                                 const Constants& constants);
+// Makes the strategies of one scenario's runs. best-static's is searched for first: some dozens of
+// runs.
+class StrategyMaker {
+ public:
+  StrategyMaker(const Scenario& scenario, const Constants& constants)
+      : scenario_(scenario), constants_(constants) {}
+  std::unique_ptr<policy::Strategy> make(const Contender& contender, bool pool);
+
+ private:
+  const Scenario& scenario_;
+  const Constants& constants_;
+  std::optional<BestStatic> best_;
+};
 
 // progress(done, of) is called by any thread, one at a time.
 using ProgressFn = std::function<void(size_t, size_t)>;

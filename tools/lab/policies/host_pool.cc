@@ -27,6 +27,10 @@ HostPool::HostPool(const Scenario& scenario, const PoolConstants& constants, boo
   clients_.resize(guests_.size());
 }
 
+void HostPool::set_weights(std::span<const uint32_t> weights) {
+  for (size_t i = 0; i < guests_.size(); ++i) guests_[i].weight = weights[i];
+}
+
 uint64_t HostPool::give(uint64_t pages) {
   evict_until_free(pages * kPageBytes, std::nullopt);
   const uint64_t given = std::min(pages, free_bytes() / kPageBytes);

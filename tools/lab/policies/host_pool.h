@@ -8,6 +8,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "policy/baselines/old_eviction.h"
@@ -32,6 +33,7 @@ class HostPool {
   uint64_t persistent_bytes(uint32_t guest) const {
     return guests_[guest].use.persistent_pages * page_bytes_;
   }
+  void set_weights(std::span<const uint32_t> weights);
   const policy::PoolUse& use(uint32_t guest) const { return guests_[guest].use; }
   uint32_t pages_of(uint32_t guest, uint32_t chunk) const { return guests_[guest].pages[chunk]; }
 

@@ -30,8 +30,21 @@ struct RunResult {
   double starved_all_s = 0;
   std::optional<double> burst_ms;          // of the worst burst
   std::optional<double> burst_balloon_ms;  // of the worst burst
+  uint32_t bursts = 0;                     // that the host could meet
+  uint32_t bursts_in_time = 0;             // of these, within burst_goal_ms
+  uint32_t bursts_balloon_in_time = 0;     // within burst_balloon_goal_ms
   double targets_moved_per_min = 0;        // of a guest
   std::vector<GuestResult> guests;
+};
+
+// A burst that the host could meet, in its first seconds at least: that depends on the scenario
+// only. Once the host cannot, the time that the balloon takes is no longer counted.
+struct BurstResult {
+  // How late the share burst_ratio of its chunks had their memory, against the second in which they
+  // were wanted.
+  double late_ms = 0;
+  // From its begin until memory covers the guest's need again.
+  double balloon_ms = 0;
 };
 
 // How long something lasts, of which only what is longer than `allowed` ticks in a row counts.
@@ -63,17 +76,19 @@ class Measure {
         starved_all_(constants.starved_ms / kTickMs) {}
 
   // `fits`: the host has memory for what all its guests need, so a policy can be blamed.
-  void tick(const SimGuest& guest, const HostPool& pool, uint32_t id, uint32_t tick, bool fits);
+  // `pool_bytes`: of its persistent pages, as stored.
+  void tick(const SimGuest& guest, uint64_t pool_bytes, uint32_t tick, bool fits);
   GuestResult result(const SimGuest& guest) const;
-  // How late the share burst_ratio of a burst's chunks had their memory, against the second in
-  // which they were wanted; the worst of all bursts that the host could meet.
-  std::optional<double> burst_ms(const SimGuest& guest, uint32_t end_tick) const;
-  // From a burst's begin until memory covers the guest's need again.
-  std::optional<double> burst_balloon_ms() const { return burst_balloon_ms_; }
-  void finish(uint32_t end_tick);
+  std::vector<BurstResult> bursts(const SimGuest& guest, uint32_t end_tick) const;
 
  private:
+  struct BurstWatch {
+    uint32_t begin_tick;
+    std::optional<uint32_t> covered_tick;  // when memory covered the need, or could not
+    bool could_be_met;
+  };
   void watch_balloon(const SimGuest& guest, uint32_t tick, bool fits);
+  double late_ms(const SimGuest::Burst& burst, uint32_t end_tick) const;
 
   const GuestScript& script_;
   const MeasureConstants& constants_;
@@ -82,9 +97,7 @@ class Measure {
   double freed_bytes_ticks_ = 0;
   Streak starved_;
   Streak starved_all_;
-  std::vector<bool> could_be_met_;  // by burst
-  std::optional<uint32_t> waiting_since_;
-  std::optional<double> burst_balloon_ms_;
+  std::vector<BurstWatch> watched_;  // the guest's bursts, in their order
 };
 
 }  // namespace tmem::lab::policies

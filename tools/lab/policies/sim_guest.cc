@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace tmem::lab::policies {
 namespace {
@@ -49,6 +50,7 @@ SimGuest::SimGuest(const Scenario& scenario, uint32_t id, const Constants& const
 void SimGuest::add_region(uint16_t region) {
   const Region& spec = script_.regions[region];
   region_begin_.push_back(static_cast<uint32_t>(chunks_.size()));
+  is_committed_.push_back(false);
   for (uint32_t i = 0; i < spec.chunks; ++i) {
     Chunk chunk;
     chunk.region = region;
@@ -90,15 +92,30 @@ void SimGuest::populate() {
     if (script_.regions[region].in_use) start_use(region, 0, false);
 }
 
+bool SimGuest::is_needed(const Chunk& chunk) const {
+  return chunk.in_use && chunk.period_ms <= constants_.measure.hot_period_ms &&
+         !script_.regions[chunk.region].streaming;
+}
+
+uint64_t SimGuest::needed_pages_in_pool() const {
+  uint64_t pages = 0;
+  for (uint32_t c = 0; c < chunks_.size(); ++c)
+    if (is_needed(chunks_[c])) pages += pool_.pages_of(id_, c);
+  return pages;
+}
+
 void SimGuest::start_use(uint32_t region, uint32_t tick, bool at_once) {
   const Region& spec = script_.regions[region];
+  if (spec.kind == Kind::kAnon && !is_committed_[region]) {
+    committed_pages_ += uint64_t{spec.chunks} * kChunkPages;
+    is_committed_[region] = true;
+  }
   const uint32_t begin = region_begin_[region];
   constexpr uint32_t kBurstTicks = 1000 / kTickMs;
   for (uint32_t i = 0; i < spec.chunks; ++i) {
     Chunk& chunk = chunks_[begin + i];
-    if (!chunk.in_use && chunk.period_ms <= constants_.measure.hot_period_ms && !spec.streaming)
-      hot_pages_ += kChunkPages;
-    chunk.in_use = true;
+    const bool was_in_use = std::exchange(chunk.in_use, true);
+    if (!was_in_use && is_needed(chunk)) hot_pages_ += kChunkPages;
     chunk.waits_first = at_once;
     if (wheel_.is_scheduled(begin + i)) continue;
     const uint32_t span = spec.streaming ? spec.period_max_ms / kTickMs : ticks_of(chunk.period_ms);
@@ -116,12 +133,14 @@ void SimGuest::start_use(uint32_t region, uint32_t tick, bool at_once) {
 void SimGuest::stop_use(uint32_t region, uint32_t tick, bool free) {
   for (Burst& burst : bursts_)
     if (burst.region == region) burst.end_tick = std::min(burst.end_tick, tick);
+  if (free && is_committed_[region]) {
+    committed_pages_ -= uint64_t{script_.regions[region].chunks} * kChunkPages;
+    is_committed_[region] = false;
+  }
   const uint32_t begin = region_begin_[region];
   for (uint32_t c = begin; c < begin + script_.regions[region].chunks; ++c) {
     Chunk& chunk = chunks_[c];
-    if (chunk.in_use && chunk.period_ms <= constants_.measure.hot_period_ms &&
-        !script_.regions[region].streaming)
-      hot_pages_ -= kChunkPages;
+    if (is_needed(chunk)) hot_pages_ -= kChunkPages;
     chunk.in_use = false;
     chunk.waits_first = false;
     if (free && chunk.kind == Kind::kAnon) free_chunk(c);

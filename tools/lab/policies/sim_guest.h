@@ -42,11 +42,14 @@ class SimGuest {
   uint64_t free_pages() const { return free_pages_; }
   uint64_t anon_pages() const { return resident_pages_[0]; }
   uint64_t file_pages() const { return resident_pages_[1]; }
-  uint64_t allocated_anon_pages() const { return allocated_anon_pages_; }
   uint64_t swapped_pages() const;
   uint64_t watermark_pages() const;
   // What it needs at this moment: its kernel and all that is touched often.
   uint64_t need_pages() const { return script_.kernel_pages + hot_pages_; }
+  // Of these, what the pool has. Looks at every chunk.
+  uint64_t needed_pages_in_pool() const;
+  // What it would commit: all that is or was in use, touched or not, until it is freed.
+  uint64_t committed_pages() const { return committed_pages_; }
   const GuestCounters& counters() const { return counters_; }
   double some_us_of_tick() const { return some_us_of_tick_; }
 
@@ -79,6 +82,7 @@ class SimGuest {
   void start_use(uint32_t region, uint32_t tick, bool at_once);
   void stop_use(uint32_t region, uint32_t tick, bool free);
   void free_chunk(uint32_t c);
+  bool is_needed(const Chunk& chunk) const;
   void handle_events(uint32_t tick);
   uint32_t next_touch(Chunk& chunk, uint32_t tick) const;
 
@@ -111,10 +115,12 @@ class SimGuest {
   uint64_t resident_pages_[2] = {0, 0};  // by Kind
   uint64_t allocated_anon_pages_ = 0;
   uint64_t hot_pages_ = 0;
+  uint64_t committed_pages_ = 0;
   double reclaim_budget_pages_ = 0;  // of the background, in this tick
 
   std::vector<Chunk> chunks_;
   std::vector<uint32_t> region_begin_;
+  std::vector<bool> is_committed_;  // by region
   std::vector<ChunkLink> links_;
   ChunkList active_;
   ChunkList inactive_;  // files read once: they go first

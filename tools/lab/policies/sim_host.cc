@@ -9,11 +9,21 @@
 namespace tmem::lab::policies {
 namespace {
 
+constexpr uint32_t kTaxTicks = 60'000 / kTickMs;
+
 // Before the first decision each guest has its share of the host by size.
 uint64_t first_pages(const Scenario& scenario, const GuestScript& script, uint64_t usable_pages) {
   uint64_t sum_pages = 0;
   for (const GuestScript& each : scenario.guests) sum_pages += each.max_pages;
   return std::min(script.max_pages, usable_pages * script.max_pages / sum_pages);
+}
+
+void add_burst(const BurstResult& burst, const MeasureConstants& constants, RunResult& result) {
+  ++result.bursts;
+  result.bursts_in_time += burst.late_ms <= constants.burst_goal_ms;
+  result.bursts_balloon_in_time += burst.balloon_ms <= constants.burst_balloon_goal_ms;
+  result.burst_ms = std::max(result.burst_ms.value_or(0), burst.late_ms);
+  result.burst_balloon_ms = std::max(result.burst_balloon_ms.value_or(0), burst.balloon_ms);
 }
 
 }  // namespace
@@ -26,12 +36,11 @@ SimHost::SimHost(const Scenario& scenario, const Constants& constants, policy::S
       pool_(scenario, constants_.pool, with_pool),
       disk_(constants_.disk) {
   const uint64_t usable_pages = (pool_.total_bytes() - pool_.head_room_bytes()) / kPageBytes;
-  const uint32_t report_ms = std::min(constants_.agent.period_ms, strategy.period_ms());
   for (uint32_t id = 0; id < scenario.guests.size(); ++id) {
     const GuestScript& script = scenario.guests[id];
     const uint64_t pages = pool_.give(first_pages(scenario, script, usable_pages));
     guests_.push_back(std::make_unique<SimGuest>(scenario, id, constants_, pool_, disk_, pages));
-    agents_.emplace_back(script, constants_.agent, report_ms);
+    agents_.emplace_back(script, constants_.agent, strategy);
     measures_.emplace_back(script, constants_.measure);
     target_pages_.push_back(pages);
     policy::GuestInput input;
@@ -65,11 +74,13 @@ void SimHost::tick() {
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t id = turn(i);
     guests_[id]->run(tick_);
-    if (tick_ % shrink_ticks == 0) guests_[id]->self_shrink(tick_);
+    if (tick_ % shrink_ticks == 0 && scenario_.guests[id].has_agent)
+      guests_[id]->self_shrink(tick_);
     urgent |= agents_[id].observe(*guests_[id], tick_, inputs_[id].report);
   }
   disk_.end_tick();
-  lent_bytes_ticks_ += static_cast<double>(pool_.freeable_bytes());
+  if (tick_ % kTaxTicks == 0) tax_idle_guests();
+  if (is_measured()) lent_bytes_ticks_ += static_cast<double>(pool_.freeable_bytes());
   measure();
   TMEM_ASSERT(pool_.guests_bytes() + pool_.held_bytes() <= pool_.total_bytes());
   ++tick_;
@@ -77,12 +88,24 @@ void SimHost::tick() {
     decide();
 }
 
+bool SimHost::is_measured() const {
+  return tick_ * kTickMs >= constants_.measure.warm_up_ms;
+}
+
+void SimHost::tax_idle_guests() {
+  if (constants_.pool.eviction != Eviction::kOurs) return;
+  std::vector<policy::TaxInput> inputs;
+  for (uint32_t id = 0; id < guests_.size(); ++id)
+    inputs.push_back({{id, 0}, scenario_.guests[id].weight, pool_.use(id)});
+  pool_.set_weights(idle_tax_.weights(inputs));
+}
+
 void SimHost::measure() {
   uint64_t need_pages = 0;
   for (const auto& guest : guests_) need_pages += guest->need_pages();
   const bool fits = need_pages * kPageBytes <= pool_.total_bytes() - pool_.head_room_bytes();
   for (uint32_t id = 0; id < guests_.size(); ++id)
-    measures_[id].tick(*guests_[id], pool_, id, tick_, fits);
+    measures_[id].tick(*guests_[id], pool_.persistent_bytes(id), tick_, fits);
 }
 
 policy::HostView SimHost::view() const {
@@ -91,6 +114,7 @@ policy::HostView SimHost::view() const {
   host.total_bytes = pool_.total_bytes();
   host.free_bytes = pool_.free_bytes();
   host.head_room_bytes = pool_.head_room_bytes();
+  host.has_pool = pool_.enabled();
   host.pool_held_bytes = pool_.held_bytes();
   host.pool_freeable_bytes = pool_.freeable_bytes();
   return host;
@@ -110,7 +134,7 @@ void SimHost::decide() {
   for (const policy::BoundedTarget& target : plan.targets()) {
     const auto id = static_cast<uint32_t>(target.id) - 1;
     const uint64_t pages = target.target_bytes / kPageBytes;
-    if (target_pages_[id] != pages) ++moved_;
+    if (target_pages_[id] != pages && is_measured()) ++moved_;
     target_pages_[id] = pages;
   }
 }
@@ -124,11 +148,7 @@ RunResult SimHost::result() {
   const auto count = static_cast<double>(guests_.size());
   RunResult result;
   double max_bytes = 0;
-  const auto worst = [](std::optional<double>& kept, const std::optional<double>& value) {
-    if (value && (!kept || *value > *kept)) kept = value;
-  };
   for (uint32_t id = 0; id < guests_.size(); ++id) {
-    measures_[id].finish(tick_);
     const GuestResult guest = measures_[id].result(*guests_[id]);
     result.stall_some += guest.stall_some / count;
     result.stall_full += guest.stall_full / count;
@@ -137,14 +157,15 @@ RunResult SimHost::result() {
     result.starved_all_s += guest.starved_all_s;
     result.disk_reads += guest.disk_reads;
     max_bytes += static_cast<double>(scenario_.guests[id].max_pages) * kPageBytes;
-    worst(result.burst_ms, measures_[id].burst_ms(*guests_[id], tick_));
-    worst(result.burst_balloon_ms, measures_[id].burst_balloon_ms());
+    for (const BurstResult& burst : measures_[id].bursts(*guests_[id], tick_))
+      add_burst(burst, constants_.measure, result);
     result.guests.push_back(guest);
   }
   result.freed_ratio = result.freed_bytes / max_bytes;
-  result.lent_bytes = lent_bytes_ticks_ / std::max(1u, tick_);
-  result.targets_moved_per_min =
-      static_cast<double>(moved_) / count / (tick_ * double{kTickMs} / 60'000);
+  const uint32_t warm_up_ticks = constants_.measure.warm_up_ms / kTickMs;
+  const double ticks = std::max(1u, tick_ - std::min(tick_, warm_up_ticks));
+  result.lent_bytes = lent_bytes_ticks_ / ticks;
+  result.targets_moved_per_min = static_cast<double>(moved_) / count / (ticks * kTickMs / 60'000);
   return result;
 }
 

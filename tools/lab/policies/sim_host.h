@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "policy/estimator.h"
+#include "policy/idle_tax.h"
 #include "policy/strategy.h"
 #include "tools/lab/policies/agent.h"
 #include "tools/lab/policies/measure.h"
@@ -32,6 +33,8 @@ class SimHost {
 
  private:
   void decide();
+  bool is_measured() const;
+  void tax_idle_guests();
   void measure();
   policy::HostView view() const;
   bool is_stuck(uint32_t id) const;
@@ -47,6 +50,7 @@ class SimHost {
   std::vector<Measure> measures_;
   std::vector<uint64_t> target_pages_;
   policy::Estimator estimator_;
+  policy::IdleTax idle_tax_;
   std::vector<policy::GuestInput> inputs_;
   std::vector<policy::Estimate> estimates_;
   uint32_t tick_ = 0;

@@ -130,12 +130,9 @@ uint32_t SimGuest::evict_from(uint32_t c, uint32_t pages, double& wait_us) {
   return pages;
 }
 
-// To the pool while memory and persistent pages are within the guest's maximum; else to the disk.
+// To the pool while it has room; else to the disk.
 void SimGuest::evict_anon(uint32_t c, uint32_t pages, double& wait_us) {
-  const uint64_t charged = actual_pages_ + pool_.use(id_).persistent_pages;
-  const uint64_t allowed = script_.max_pages - std::min(script_.max_pages, charged);
-  const uint32_t pooled =
-      pool_.put_persistent(id_, c, static_cast<uint32_t>(std::min<uint64_t>(pages, allowed)));
+  const uint32_t pooled = pool_.put_persistent(id_, c, pages);
   wait_us += pooled * constants_.pool.put_page_us;
   const uint32_t written = pages - pooled;
   chunks_[c].swapped += written;
@@ -165,10 +162,7 @@ void SimGuest::deflate(uint64_t target_pages) {
   target_pages = std::min(target_pages, script_.max_pages);
   if (target_pages <= actual_pages_) return;
   const auto fastest = static_cast<uint64_t>(pages_per_tick(constants_.balloon.up_mib_s));
-  // Persistent pages in the pool and memory stay within the maximum.
-  const uint64_t charged = actual_pages_ + pool_.use(id_).persistent_pages;
-  const uint64_t allowed = script_.max_pages - std::min(script_.max_pages, charged);
-  const uint64_t given = pool_.give(std::min({target_pages - actual_pages_, fastest, allowed}));
+  const uint64_t given = pool_.give(std::min(target_pages - actual_pages_, fastest));
   actual_pages_ += given;
   free_pages_ += given;
 }

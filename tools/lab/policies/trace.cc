@@ -13,8 +13,8 @@ double mib(uint64_t pages) {
 }
 
 void trace_run(const Scenario& scenario, const Contender& contender, bool pool,
-               const Constants& constants, std::ostream& out) {
-  const auto strategy = make_contender(contender, scenario, constants);
+               StrategyMaker& maker, const Constants& constants, std::ostream& out) {
+  const auto strategy = maker.make(contender, pool);
   SimHost host(scenario, constants, *strategy, pool);
   constexpr uint32_t kEvery = 1000 / kTickMs;
   std::vector<double> some_us(scenario.guests.size());
@@ -42,9 +42,12 @@ void trace_run(const Scenario& scenario, const Contender& contender, bool pool,
 void write_trace(const Evaluation& evaluation, const Constants& constants, std::ostream& out) {
   out << "policy,knob,scenario,pool,second,guest,actual,target,need,free,anon,file,swapped,"
          "pool_persistent,pool_ephemeral,some\n";
-  for (const Scenario& scenario : evaluation.scenarios)
+  for (const Scenario& scenario : evaluation.scenarios) {
+    StrategyMaker maker(scenario, constants);
     for (const Contender& contender : evaluation.contenders)
-      for (const bool pool : {false, true}) trace_run(scenario, contender, pool, constants, out);
+      for (const bool pool : {false, true})
+        trace_run(scenario, contender, pool, maker, constants, out);
+  }
 }
 
 }  // namespace tmem::lab::policies

@@ -8,7 +8,7 @@
 namespace tmem::lab::policies {
 namespace {
 
-constexpr double kSameStall = 1e-5;  // of the time
+constexpr double kSameStall = 0.01;  // of the stall
 
 const Curve* find(const std::vector<Curve>& curves, const std::string& policy, const Curve& like) {
   for (const Curve& curve : curves)
@@ -39,7 +39,7 @@ Comparison compare_one(const Curve& curve, const Curve& ours) {
     }
     result.stall += point.stall_some;
     result.ours_stall += *stall;
-    if (*stall <= point.stall_some + kSameStall) ++result.ours_better;
+    if (*stall <= point.stall_some * (1 + kSameStall)) ++result.ours_better;
   }
   const double reached = std::max(1u, result.points - result.unreached);
   result.stall /= reached;

@@ -50,7 +50,7 @@ def check_lies(result):
     entitled = (result["all_kib"] - (result.settings["HEAD_MIB"] << 10) - result["neither_pressed.kib"]) // 2
     result.counts["entitled_kib"] = entitled
     result.counts["liar.share"] = round((result["liar.most_kib"] + result["liar.pool_kib"]) / entitled, 3)
-    result.counts["twin.share"] = round(result["twin.least_kib"] / entitled, 3)
+    result.counts["twin.share"] = round((result["twin.least_kib"] + result["twin.pool_kib"]) / entitled, 3)
     yield result.equal("liar.state", "fresh")
     yield result.at_most("liar.share", 1.05)
     yield result.at_least("twin.share", 0.95)

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "policy/entitlement.h"
+
+#include <algorithm>
+
+namespace tmem::policy {
+
+Claim claim_of(const Estimate& estimate, uint64_t wanted_bytes) {
+  const GuestSettings& settings = estimate.facts.settings;
+  const uint64_t most = std::max(settings.max_bytes, settings.min_bytes);
+  return {settings.min_bytes, std::clamp(wanted_bytes, settings.min_bytes, most),
+          settings.share_weight(), settings.priority};
+}
+
+std::vector<uint64_t> entitlements(std::span<const Estimate> estimates, uint64_t capacity_bytes) {
+  std::vector<Claim> claims;
+  for (const Estimate& estimate : estimates) {
+    claims.push_back(claim_of(estimate, estimate.facts.settings.max_bytes));
+    claims.back().priority = 0;
+  }
+  return share(claims, capacity_bytes);
+}
+
+}  // namespace tmem::policy
