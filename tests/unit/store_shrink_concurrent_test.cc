@@ -53,7 +53,7 @@ TEST_CASE("four guests, maintenance, and two threads that shrink", "[store][conc
   for (uint32_t i = 0; i < kThreads; ++i)
     guests.push_back(std::make_unique<BusyGuest>(*w.store, clients[i], i + 1));
   // Once more where the machine left no time to shrink beside the guests.
-  for (int round = 0; round < 5 && w.store->stats().released_slots == 0; ++round) {
+  for (int round = 0; round < 30 && w.store->stats().released_slots == 0; ++round) {
     std::vector<std::future<std::string>> runs;
     for (const auto& guest : guests)
       runs.push_back(std::async(std::launch::async, [&guest] { return guest->run(); }));
