@@ -117,7 +117,7 @@ class ClientSubject final : public Subject {
     wait_until_gone(number);
   }
 
-  bool maintains() const override { return true; }
+  bool removes_later() const override { return true; }
 
   // One batch for each row of operations of one client: members of a shared pool take turns.
   void run(std::span<const Operation> ops, const Judge& judge) override {
