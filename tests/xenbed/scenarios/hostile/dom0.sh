@@ -52,6 +52,9 @@ inventory() {
 
 evil_connected() { [ "$(client evil .transport.state)" = '"connected"' ]; }
 
+# accounted ATTACK: it has ended, its counts are there.
+accounted() { xenstore-read "$node/counts" | grep -q "^attack=$1 "; }
+
 guest_create g1 pv 128 'cpus="1"'
 guest_create evil pv 128 'cpus="2"'
 node=/local/domain/$(domid evil)/data
@@ -87,6 +90,7 @@ for attack in $ATTACKS; do
     phase "$attack.$round.attack" "$attack"
     # The next attempt is an honest one.
     xenstore-write "$node/attack" quiet
+    wait_for 40 accounted "$attack" || fail "$attack does not end"
     wait_for 40 evil_connected || fail "after $attack an honest connection is refused"
     xenstore-read "$node/counts" | count_pairs "$attack.$round.evil_"
   done

@@ -20,7 +20,8 @@ REFUSED = ("values", "ports", "grants")
 ALLOWED = ("rewrite", "events", "states", "reconnect", "flood", "pingpong")
 SETTINGS = {"PHASE_S": 8, "ROUNDS": 1, "THROUGHPUT": 0.8, "ATTACKS": " ".join(CLOSED + REFUSED + ALLOWED),
             "WRITES": "states", "BUSY": "rewrite flood pingpong"}
-LONG = {"LIMIT_S": 5400, "SETTINGS": {"PHASE_S": 12, "ROUNDS": 5, "THROUGHPUT": 0.9}}
+# Many short rounds: other load of the emulator's host changes within some ten seconds.
+LONG = {"LIMIT_S": 5400, "SETTINGS": {"PHASE_S": 4, "ROUNDS": 15, "THROUGHPUT": 0.9}}
 
 
 def throughput(result, attack):
@@ -47,7 +48,8 @@ def harmed_itself(result, attack):
     yield result.equal(evil("still_mapped"), 0)
     if attack in CLOSED:
         yield result.at_least(evil("closed"), 1)
-        yield result.same(evil("closed"), evil("connected"))
+        # The end of a round may come before the daemon's answer to the last one.
+        yield result.at_least(evil("closed"), result[evil("connected")] - result.settings["ROUNDS"])
     if attack in REFUSED:
         yield result.at_least(evil("refused"), 1)
         yield result.equal(evil("connected"), 0)
