@@ -21,7 +21,7 @@ ALLOWED = ("rewrite", "events", "states", "reconnect", "flood", "pingpong")
 SETTINGS = {"PHASE_S": 8, "ROUNDS": 1, "THROUGHPUT": 0.8, "ATTACKS": " ".join(CLOSED + REFUSED + ALLOWED),
             "WRITES": "states", "BUSY": "rewrite flood pingpong"}
 # Many short rounds: other load of the emulator's host changes within some ten seconds.
-LONG = {"LIMIT_S": 5400, "SETTINGS": {"PHASE_S": 4, "ROUNDS": 15, "THROUGHPUT": 0.9}}
+LONG = {"LIMIT_S": 5400, "SETTINGS": {"PHASE_S": 6, "ROUNDS": 10, "THROUGHPUT": 0.9}}
 
 
 def throughput(result, attack):
