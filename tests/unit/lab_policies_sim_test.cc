@@ -139,6 +139,28 @@ TEST_CASE("a stuck balloon driver does nothing until it goes on") {
   CHECK(host.guest(0).actual_pages() == mib_pages(100));
 }
 
+TEST_CASE("a guest that does not follow for 20 s loses its promise of more, for a minute") {
+  GuestScript guest = small_guest({hot(Kind::kAnon, 20)});
+  guest.stuck_from_ms = 5000;
+  guest.stuck_until_ms = 85'000;
+  Scenario scenario = small_scenario({guest}, 300);
+  scenario.duration_ms = 120'000;
+  FixedTargets strategy({100});
+  SimHost host(scenario, Constants{}, strategy, false);
+  const auto target_at = [&](uint32_t second) {
+    while (host.now() < second * 1000 / kTickMs) host.tick();
+    return host.target_pages(0);
+  };
+  REQUIRE(target_at(4) == mib_pages(100));
+  REQUIRE(host.guest(0).actual_pages() == mib_pages(100));
+  strategy.set({200});
+  CHECK(target_at(24) == mib_pages(200));
+  CHECK(target_at(28) == mib_pages(100));
+  CHECK(target_at(84) == mib_pages(100));
+  CHECK(target_at(92) == mib_pages(200));
+  CHECK(host.guest(0).actual_pages() == mib_pages(200));
+}
+
 TEST_CASE("self-shrinking: after a burst the pool's swap comes home, slowly, where there is room") {
   const auto guest = small_guest({hot(Kind::kAnon, 20),
                                   {Kind::kAnon, 15, 3'000'000, 3'000'000, true, false},

@@ -108,7 +108,7 @@ uint64_t Arbiter::unfinished_growth_bytes(const Guest& guest) const {
   const uint64_t target_bytes = guest.sight.target_bytes.value_or(0);
   if (!guest.handover.host_may_write() || target_bytes != guest.target_written_bytes) return 0;
   const uint64_t bytes = minus_or_zero(target_bytes, guest.sight.actual_bytes);
-  return bytes > balloon_slack_bytes(target_bytes) ? bytes : 0;
+  return bytes > policy::balloon_slack_bytes(target_bytes) ? bytes : 0;
 }
 
 void Arbiter::give_growth_up(Guest& guest, uint64_t now_ms) {

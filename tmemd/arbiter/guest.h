@@ -4,8 +4,8 @@
 #include <map>
 #include <string>
 
+#include "policy/balloon_progress.h"
 #include "policy/guard.h"
-#include "tmemd/arbiter/balloon_progress.h"
 #include "tmemd/arbiter/census.h"
 #include "tmemd/arbiter/handover.h"
 #include "tmemd/arbiter/per_second.h"
@@ -18,7 +18,7 @@ struct Guest {
   GuestRule rule;
   policy::GuestSettings settings;
   Handover handover;
-  BalloonProgress progress;
+  policy::BalloonProgress progress;
   PerSecond urgent;          // turns at once that it was given
   bool reported = false;     // a report of its agent was believed
   bool told = false;         // its agent, by this tmemd, to set the balloon

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
+#include "policy/balloon_progress.h"
 #include "policy/estimator.h"
-#include "tmemd/arbiter/balloon_progress.h"
 
 namespace tmem::arbiter {
 namespace {
@@ -45,7 +45,7 @@ void Handover::note(const policy::Estimate& estimate, uint64_t ceiling_bytes, ui
 
 void Handover::note_fault(const policy::GuestFacts& facts, uint64_t ceiling_bytes,
                           uint64_t now_ms) {
-  const uint64_t most_bytes = ceiling_bytes + balloon_slack_bytes(ceiling_bytes);
+  const uint64_t most_bytes = ceiling_bytes + policy::balloon_slack_bytes(ceiling_bytes);
   if (ceiling_bytes == 0 || facts.actual_bytes <= most_bytes) within_ms_ = now_ms;
   if (now_ms - heard_ms_ > policy::kReportStaleMs)
     fault_ = "its agent is silent";

@@ -50,6 +50,7 @@ SimHost::SimHost(const Scenario& scenario, const Constants& constants, policy::S
     inputs_.push_back(std::move(input));
   }
   estimates_.resize(inputs_.size());
+  progress_.resize(inputs_.size());
 }
 
 bool SimHost::is_stuck(uint32_t id) const {
@@ -125,18 +126,31 @@ void SimHost::decide() {
     policy::GuestFacts& facts = inputs_[id].facts;
     facts.actual_bytes = guests_[id]->actual_pages() * kPageBytes;
     facts.target_bytes = target_pages_[id] * kPageBytes;
+    progress_[id].note(facts.actual_bytes, facts.target_bytes, /*asked=*/true, tick_ * kTickMs);
+    facts.can_balloon = !progress_[id].stuck();
     facts.pool = pool_.use(id);
     estimates_[id] = estimator_.update(tick_ * kTickMs, inputs_[id]);
   }
   const policy::HostView host = view();
   const policy::BoundedPlan plan =
       policy::bound(host, estimates_, strategy_.plan(host, estimates_));
-  for (const policy::BoundedTarget& target : plan.targets()) {
-    const auto id = static_cast<uint32_t>(target.id) - 1;
-    const uint64_t pages = target.target_bytes / kPageBytes;
-    if (target_pages_[id] != pages && is_measured()) ++moved_;
-    target_pages_[id] = pages;
+  for (const policy::BoundedTarget& target : plan.targets())
+    set_target(static_cast<uint32_t>(target.id) - 1, target.target_bytes);
+}
+
+// What tmemd does for each strategy: a stuck guest is left alone, and does not keep a promise of more.
+void SimHost::set_target(uint32_t id, uint64_t target_bytes) {
+  const policy::GuestFacts& facts = inputs_[id].facts;
+  if (!facts.can_balloon) {
+    if (facts.target_bytes <=
+        facts.actual_bytes + policy::balloon_slack_bytes(facts.target_bytes))
+      return;
+    target_bytes = facts.actual_bytes;
+    progress_[id].give_up(tick_ * kTickMs);
   }
+  const uint64_t pages = target_bytes / kPageBytes;
+  if (target_pages_[id] != pages && is_measured()) ++moved_;
+  target_pages_[id] = pages;
 }
 
 RunResult SimHost::run() {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/balloon_progress.h"
 #include "policy/estimator.h"
 #include "policy/idle_tax.h"
 #include "policy/strategy.h"
@@ -33,6 +34,7 @@ class SimHost {
 
  private:
   void decide();
+  void set_target(uint32_t id, uint64_t target_bytes);
   bool is_measured() const;
   void tax_idle_guests();
   void measure();
@@ -49,6 +51,7 @@ class SimHost {
   std::vector<Agent> agents_;
   std::vector<Measure> measures_;
   std::vector<uint64_t> target_pages_;
+  std::vector<policy::BalloonProgress> progress_;
   policy::Estimator estimator_;
   policy::IdleTax idle_tax_;
   std::vector<policy::GuestInput> inputs_;

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace tmem::arbiter {
+namespace tmem::policy {
 
 inline constexpr uint64_t kStuckAfterMs = 20'000;
 inline constexpr uint64_t kAskAgainMs = 60'000;
@@ -47,4 +47,4 @@ class BalloonProgress {
   uint64_t over_bytes_ = 0;
 };
 
-}  // namespace tmem::arbiter
+}  // namespace tmem::policy

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "tmemd/arbiter/balloon_progress.h"
+#include "policy/balloon_progress.h"
 
 #include <algorithm>
 
 #include "libtmem/base/units.h"
 
-namespace tmem::arbiter {
+namespace tmem::policy {
 namespace {
 
 constexpr uint64_t kStepBytes = 256 * kKiB;
@@ -62,4 +62,4 @@ bool BalloonProgress::note(uint64_t actual_bytes, uint64_t target_bytes, bool as
   return true;
 }
 
-}  // namespace tmem::arbiter
+}  // namespace tmem::policy
