@@ -41,6 +41,10 @@ constexpr double kProvenHalfLifeMs = 60'000;
 // that is not the pool's to confirm.
 constexpr double kReturnUs = 50;
 
+constexpr uint64_t kSpareMinBytes = 16 * kMiB;
+constexpr uint64_t kSparePart = 8;
+constexpr uint64_t kSpareMostBytes = kGiB;
+
 double page_bytes(double pages) {
   return pages * static_cast<double>(kPageBytes);
 }
@@ -77,6 +81,12 @@ double pressure_now(const Estimate& estimate) {
 uint64_t spare_bytes(const Sample& sample) {
   return sample.available_bytes +
          std::min(sample.anon_bytes, sample.swap_free_bytes.value_or(UINT64_MAX));
+}
+
+uint64_t spare_min_bytes(const Sample& sample, uint64_t max_bytes) {
+  const uint64_t part_bytes = std::min(max_bytes / kSparePart, kSpareMostBytes);
+  const bool can_swap = sample.swap_free_bytes.value_or(UINT64_MAX) >= part_bytes;
+  return can_swap ? kSpareMinBytes : std::max(kSpareMinBytes, part_bytes);
 }
 
 void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
@@ -120,8 +130,9 @@ double GuestNeed::growth_bytes(const Estimate& estimate, double some_ratio, uint
   if (sampled_) {
     const GuestFacts& facts = estimate.facts;
     consider(use_growth(estimate, elapsed_ms), reason::kUse);
-    least_bytes_ =
-        minus_or_zero(facts.actual_bytes + kSpareMinBytes, spare_bytes(*estimate.sample));
+    least_bytes_ = minus_or_zero(
+        facts.actual_bytes + spare_min_bytes(*estimate.sample, facts.settings.max_bytes),
+        spare_bytes(*estimate.sample));
     consider(static_cast<double>(
                  minus_or_zero(least_bytes_, std::max(facts.actual_bytes, facts.target_bytes))),
              reason::kUse);

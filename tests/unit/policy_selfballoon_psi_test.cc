@@ -196,9 +196,9 @@ TEST_CASE("policy selfballoon+psi: a guest keeps something that it could make fr
   Sample& sample = *guests[0].sample;
   sample.anon_bytes = 200 * kMiB;
   uint64_t now_ms = 0;
-  SECTION("without swap, what is in use stays, however calm it is") {
+  SECTION("without swap an eighth of its maximum stays, however calm it is") {
     sample.swap_free_bytes = 0;
-    sample.available_bytes = 30 * kMiB;
+    sample.available_bytes = 142 * kMiB;
     (void)settle(strategy, guests, 2048, 0, now_ms, 1);
     for (int i = 0; i < 1000; ++i) {
       const uint64_t before = guests[0].facts.actual_bytes;
@@ -206,23 +206,30 @@ TEST_CASE("policy selfballoon+psi: a guest keeps something that it could make fr
       sample.available_bytes -= before - guests[0].facts.actual_bytes;
     }
     CHECK(guests[0].facts.actual_bytes / kMiB == 256 - 14);
-    CHECK(sample.available_bytes / kMiB == 16);
+    CHECK(sample.available_bytes / kMiB == 128);
   }
   SECTION("nor is more taken between two reports than the last one allowed") {
     sample.swap_free_bytes = 0;
-    sample.available_bytes = 30 * kMiB;
+    sample.available_bytes = 142 * kMiB;
     (void)settle(strategy, guests, 2048, 0, now_ms, 1);
     guests[0].sample_age_ms = 1000;
     CHECK(settle(strategy, guests, 2048, 0, now_ms, 1000) == 256 - 14);
   }
   SECTION("swap takes what is cold") {
-    sample.swap_free_bytes = 100 * kMiB;
+    sample.swap_free_bytes = 130 * kMiB;
     sample.available_bytes = 30 * kMiB;
     CHECK(settle(strategy, guests, 2048, 0, now_ms, 60) < 256 - 20);
   }
+  SECTION("what is left does not grow beyond measure") {
+    sample.swap_free_bytes = 0;
+    CHECK(spare_min_bytes(sample, 32 * kMiB) == 16 * kMiB);
+    CHECK(spare_min_bytes(sample, 64 * kGiB) == kGiB);
+    sample.swap_free_bytes.reset();  // not told: as if there were enough
+    CHECK(spare_min_bytes(sample, 64 * kGiB) == 16 * kMiB);
+  }
   SECTION("who has less gets it, once") {
     sample.swap_free_bytes = 0;
-    sample.available_bytes = 10 * kMiB;
+    sample.available_bytes = 122 * kMiB;
     (void)strategy.plan(host(1000, 2048), guests);
     const Plan plan = strategy.plan(host(2000, 2048), guests);
     CHECK(mib(plan, 0) == 256 + 6);

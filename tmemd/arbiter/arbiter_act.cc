@@ -29,6 +29,11 @@ bool is_order(policy::Bound bound) {
   return false;
 }
 
+uint64_t can_free_bytes(const policy::Sample& sample, const policy::GuestSettings& settings) {
+  return minus_or_zero(policy::spare_bytes(sample),
+                       policy::spare_min_bytes(sample, settings.max_bytes));
+}
+
 }  // namespace
 
 void Arbiter::act(const policy::TickRecord& tick) {
@@ -128,9 +133,8 @@ uint64_t Arbiter::surplus_bytes() const {
     const uint64_t above = minus_or_zero(guest.sight.actual_bytes, guest.settings.min_bytes);
     const policy::GuestRecord* const known = record_of(loop_.last(), policy_id(id));
     const bool reports = known != nullptr && known->estimate.sample;
-    sum += reports ? std::min(above, minus_or_zero(policy::spare_bytes(*known->estimate.sample),
-                                                   policy::kSpareMinBytes))
-                   : above;
+    sum +=
+        reports ? std::min(above, can_free_bytes(*known->estimate.sample, guest.settings)) : above;
   }
   return sum;
 }

@@ -12,6 +12,8 @@ enum {
   kPressedParts = 100,  // of the time: 1 %
   kReclaimPerMs = 256,  // pages a second, in thousandths: the sign where there is no PSI
   kSpareKib = 16384,    // that could be made free, and stays
+  kSparePart = 8,       // of what the guest began with, where swap has no room for that
+  kSpareMostKib = 1 << 20,
 };
 
 static const char kCap[] = "cap_kib";
@@ -21,6 +23,7 @@ void guest_mode_init(GuestMode* mode, const char* root, uint64_t total_at_start_
   mode->root = root;
   mode->dom0_cap_kib = UINT64_MAX;
   balloon_init(&mode->balloon);
+  mode->total_at_start_kib = total_at_start_kib;
   law_init(&mode->law, total_at_start_kib);
 }
 
@@ -112,17 +115,20 @@ static bool is_pressed(GuestMode* mode, const GuestSample* sample, uint64_t now_
 
 // Nothing waits for memory while nothing runs: without this an idle guest without page cache would
 // shrink until the next process finds none.
-static uint64_t least_kib(const GuestSample* sample) {
+static uint64_t least_kib(const GuestMode* mode, const GuestSample* sample) {
+  uint64_t spare_kib = mode->total_at_start_kib / kSparePart;
+  if (spare_kib > kSpareMostKib) spare_kib = kSpareMostKib;
+  if (spare_kib < kSpareKib || sample->swap_free_kib >= spare_kib) spare_kib = kSpareKib;
   const uint64_t swappable_kib =
       sample->anon_kib < sample->swap_free_kib ? sample->anon_kib : sample->swap_free_kib;
-  return grown(sample->total_kib, sample->available_kib + swappable_kib) + kSpareKib;
+  return grown(sample->total_kib, sample->available_kib + swappable_kib) + spare_kib;
 }
 
 void guest_mode_step(GuestMode* mode, const GuestSample* sample, bool alarmed, uint64_t now_ms) {
   if (!mode->active) return;
   const bool pressed = is_pressed(mode, sample, now_ms) || alarmed;
   const LawInput input = {now_ms,  sample->total_kib, sample->committed_kib, sample->reserve_kib,
-                          pressed, least_kib(sample)};
+                          pressed, least_kib(mode, sample)};
   const uint64_t want_kib = law_want_kib(&mode->law, &input);
   Bounds bounds = {mode->settings.min_kib, mode->settings.max_kib};
   if (mode->dom0_cap_kib < bounds.max_kib) bounds.max_kib = mode->dom0_cap_kib;

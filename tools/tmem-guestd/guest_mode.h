@@ -19,6 +19,7 @@ typedef struct {
   uint64_t
       dom0_cap_kib;   // memory/target, if dom0 changed it in guest mode; else the largest number
   bool write_failed;  // said already
+  uint64_t total_at_start_kib;
   Balloon balloon;
   Law law;
   // Where the second begins whose pressure is judged.

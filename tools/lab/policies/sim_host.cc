@@ -138,12 +138,12 @@ void SimHost::decide() {
     set_target(static_cast<uint32_t>(target.id) - 1, target.target_bytes);
 }
 
-// What tmemd does for each strategy: a stuck guest is left alone, and does not keep a promise of more.
+// What tmemd does for each strategy: a stuck guest is left alone, and does not keep a promise of
+// more.
 void SimHost::set_target(uint32_t id, uint64_t target_bytes) {
   const policy::GuestFacts& facts = inputs_[id].facts;
   if (!facts.can_balloon) {
-    if (facts.target_bytes <=
-        facts.actual_bytes + policy::balloon_slack_bytes(facts.target_bytes))
+    if (facts.target_bytes <= facts.actual_bytes + policy::balloon_slack_bytes(facts.target_bytes))
       return;
     target_bytes = facts.actual_bytes;
     progress_[id].give_up(tick_ * kTickMs);
