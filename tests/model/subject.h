@@ -27,7 +27,8 @@ class Subject {
   virtual void disconnect(uint32_t client) = 0;
   // Runs the operations, all of them answered on return; those of one key in the order given.
   virtual void run(std::span<const Operation> ops, const Judge& judge) = 0;
-  // Whether a client's pages may be handed to the store's maintain() only after disconnect() returned.
+  // Whether a client's pages may be handed to the store's maintain() only after disconnect()
+  // returned.
   virtual bool removes_later() const { return false; }
 };
 
