@@ -128,6 +128,38 @@ TEST_CASE("xen: a guest that dies, in each phase, leaves nothing behind") {
   CHECK(world.guests->infos().empty());
 }
 
+TEST_CASE("xen: nodes that the toolstack removes before the domain dies are not made anew") {
+  XenWorld world;
+  FakeGuest guest(world.host, 1, "web");
+  world.settle();
+  const bool connected = GENERATE(false, true);
+  if (connected) REQUIRE(world.connect(guest));
+  world.host.remove(domain_path(DomId{1}));
+  world.settle();
+  world.pass_ms(10'000);
+  CHECK(world.holds_nothing());
+  CHECK_FALSE(world.host.exists_below(domain_path(DomId{1}) + "/"));
+  world.host.destroy_domain(1);
+  world.settle();
+  CHECK(world.guests->infos().empty());
+  CHECK_FALSE(world.host.exists_below(domain_path(DomId{1}) + "/"));
+  CHECK_FALSE(world.host.exists_below(backend_folder(DomId{1})));
+}
+
+TEST_CASE("xen: a domain whose name comes back is offered a connection again") {
+  XenWorld world;
+  FakeGuest guest(world.host, 1, "web");
+  world.settle();
+  world.host.remove(domain_path(DomId{1}));
+  world.pass_ms(10'000);
+  CHECK(guest.backend("state") == "6");
+  world.host.write(domain_path(DomId{1}) + "/name", "web");
+  world.pass_ms(2'000);
+  CHECK(guest.backend("state") == "2");
+  CHECK(world.host.read(guest.path("state")) == "1");
+  CHECK(world.connect(guest));
+}
+
 TEST_CASE("xen: a number that another domain has now is another guest") {
   XenWorld world;
   FakeGuest old_guest(world.host, 1, "web");

@@ -13,6 +13,8 @@ constexpr uint64_t kBindPatienceMs = 5'000;
 constexpr uint64_t kBindPauseMs = 50;
 // Another client with this uuid still lives: a guest that migrates within the host.
 constexpr uint64_t kClientPauseMs = 500;
+// The domain's nodes are gone: it dies, and Xen will say so.
+constexpr uint64_t kDyingPauseMs = 2'000;
 // A connection that lasted shorter earns a penalty, doubled each time.
 constexpr uint64_t kSettledMs = 10'000;
 constexpr uint64_t kPenaltyMinMs = 100;
@@ -90,20 +92,26 @@ void Guest::make_nodes() {
     world_.options.log(title() + ": " + done.error().message);
 }
 
-// Lets the guest connect. A frontend that is gone is made anew.
+// Lets the guest connect. A frontend that is gone is made anew, unless the toolstack has removed all
+// nodes of the domain: new ones would outlive it.
 void Guest::offer() {
   phase_ = Phase::kOffered;
   due_ms_ = kNever;
   binding_until_ms_ = 0;
-  write_state(BusState::kInitWait);
   XenStore& store = *world_.platform.store;
-  if (store.read(frontend_ + "/state")) return;
-  Result<void> made = store.make(frontend_, {identity_.domid, kOurDomain});
-  if (made)
-    made = store.write_all({{frontend_ + "/backend", backend_},
-                            {frontend_ + "/backend-id", number_of(kOurDomain)},
-                            {frontend_ + "/state", text_of(BusState::kInitialising)}});
-  if (!made) world_.options.log(title() + ": " + made.error().message);
+  const std::string guard = domain_path(identity_.domid) + "/name";
+  Result<void> made =
+      store.write_while(guard, {{backend_ + "/state", text_of(BusState::kInitWait)}});
+  if (made && !store.read(frontend_ + "/state"))
+    made = store.write_while(guard, {frontend_, {identity_.domid, kOurDomain}},
+                             {{frontend_ + "/backend", backend_},
+                              {frontend_ + "/backend-id", number_of(kOurDomain)},
+                              {frontend_ + "/state", text_of(BusState::kInitialising)}});
+  if (made) return;
+  if (made.error().code != Errc::kNotFound)
+    return world_.options.log(title() + ": " + made.error().message);
+  phase_ = Phase::kClosed;
+  due_ms_ = now_ms() + kDyingPauseMs;
 }
 
 void Guest::look() {
