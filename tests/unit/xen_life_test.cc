@@ -464,6 +464,58 @@ TEST_CASE("xen: evacuation is asked for and taken back; what the guest says of i
   CHECK(guest.backend("evacuate") == "0");
 }
 
+// Its modules were unloaded; what the last one said of evacuation is still there.
+void unload_modules(XenWorld& world, FakeGuest& guest) {
+  guest.set("can-migrate", "0");
+  guest.set("evacuating", "0");
+  guest.set("evacuate-error", "swap is in use");
+  guest.go(6);
+  world.settle();
+  world.pass_ms(1'000);
+  REQUIRE(guest.backend("state") == "2");
+}
+
+TEST_CASE("xen: a guest without connection and persistent pages has evacuated, and stays so") {
+  XenWorld world;
+  FakeGuest guest(world.host, 1, "web");
+  REQUIRE(world.connect(guest));
+  REQUIRE(world.create(guest, 0, 0) == Status::kOk);
+  REQUIRE(world.put(guest, 0, 5, noise(1)) == Status::kOk);
+  unload_modules(world, guest);
+  Guest* const found = world.guests->find(world.guests->infos()[0].client);
+  REQUIRE(found != nullptr);
+  found->set_evacuating(true);
+  CHECK(guest.backend("evacuate") == "1");
+  CHECK(world.guests->infos()[0].can_migrate);
+  CHECK(world.guests->infos()[0].evacuate_error.empty());
+  // It could put pages while it is saved.
+  CHECK_FALSE(world.connect(guest));
+  world.pass_ms(60'000);
+  CHECK(guest.backend("state") == "2");
+  CHECK(world.holds_nothing());
+  CHECK(world.guests->infos()[0].can_migrate);
+  found->set_evacuating(false);
+  world.settle();
+  CHECK(guest.backend("state") == "4");
+  guest.go(4);
+  CHECK(world.create(guest, 0, 0) == Status::kOk);
+}
+
+TEST_CASE("xen: a guest that evacuates is connected again while it has persistent pages") {
+  XenWorld world;
+  FakeGuest guest(world.host, 1, "web");
+  REQUIRE(world.connect(guest));
+  REQUIRE(world.create(guest, 1, TMEM_POOL_PERSISTENT) == Status::kOk);
+  REQUIRE(world.put(guest, 1, 5, noise(2)) == Status::kOk);
+  unload_modules(world, guest);
+  Guest* const found = world.guests->find(world.guests->infos()[0].client);
+  REQUIRE(found != nullptr);
+  found->set_evacuating(true);
+  CHECK_FALSE(world.guests->infos()[0].can_migrate);
+  REQUIRE(world.connect(guest));
+  CHECK(world.get_is(guest, 1, 5, noise(2)));
+}
+
 TEST_CASE("xen: the thread serves guests by itself and ends them when it stops") {
   XenWorld world;
   world.stop();

@@ -121,7 +121,7 @@ void Guest::look() {
       if (state == BusState::kInitialised || state == BusState::kConnected) return try_connect();
       return hang_up("the frontend closed");
     case Phase::kOffered:
-      if (state == BusState::kInitialised) return try_connect();
+      if (state == BusState::kInitialised && !(evacuating_ && is_away())) return try_connect();
       if (state == BusState::kConnected)
         return refuse({Errc::kMalformed, "the frontend went to state 4 before the backend"});
       if (state == BusState::kNone) return hang_up("the frontend's nodes are gone");
@@ -242,7 +242,17 @@ void Guest::set_evacuating(bool on) {
     return world_.options.log(title() + ": " + done.error().message);
   evacuating_ = on;
   // The frontend looks when the state is written.
-  if (phase_ == Phase::kConnected) write_state(BusState::kConnected);
+  if (phase_ == Phase::kConnected) return write_state(BusState::kConnected);
+  // It may wait to be connected.
+  look();
+}
+
+// Without a connection, and nothing in the pool has to wait for one: asked to evacuate, it has done
+// so, as long as it is not connected. (It would put pages before it sees what it is asked.)
+bool Guest::is_away() const {
+  constexpr auto kPersistent = static_cast<size_t>(store::Kind::kPersistent);
+  return connection_ == nullptr && client_ != nullptr && phase_ != Phase::kTakingOver &&
+         world_.store.client_stats(*client_).pages[kPersistent] == 0;
 }
 
 // Unmaps and unbinds, then says so; and sets how long the guest has to wait before it may connect.
@@ -296,6 +306,7 @@ GuestInfo Guest::info() const {
   info.client = client_ != nullptr ? world_.store.number(*client_) : 0;
   info.state = kNames.at(static_cast<size_t>(phase_));
   info.evacuating = evacuating_;
+  if (is_away()) return info;  // whatever it said when it was connected
   XenStore& store = *world_.platform.store;
   // In this order: a guest that evacuates has refused new pages before it says so.
   const bool begun = read_number(store, frontend_ + "/evacuating").value_or(0) == 1;

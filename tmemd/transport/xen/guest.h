@@ -67,7 +67,8 @@ struct GuestInfo {
   uint32_t client = 0;  // the store's number; 0: none yet
   std::string state;    // offered, taking-over, connected, closed
   bool evacuating = false;
-  // What the guest says; while it is asked to evacuate, only if it has begun to.
+  // What the guest says; while it is asked to evacuate, only if it has begun to. Without a
+  // connection: true when it has no persistent pages.
   bool can_migrate = true;
   std::string evacuate_error;  // of the guest
   uint32_t queues = 0;
@@ -124,6 +125,7 @@ class Guest {
   void drop_client();
   void close_backend();
   void look_when_closed(BusState state);
+  bool is_away() const;
   void report(const std::string& why);
   std::string title() const;
   uint64_t now_ms() const { return world_.clock.now_ms(); }
