@@ -424,6 +424,41 @@ TEST_CASE("xen: a guest that may not use tmem any more is told, and its nodes go
   CHECK_FALSE(orphan.world.host.exists_below(backend_folder(DomId{1})));
 }
 
+TEST_CASE("xen: an xenstore that cannot be read ends no connection") {
+  XenWorld world;
+  FakeGuest guest(world.host, 1, "web");
+  REQUIRE(world.connect(guest));
+  world.log.clear();
+  world.host.unreadable = true;
+  guest.go(4);
+  for (int i = 0; i < 10; ++i) world.pass_ms(2'000);
+  CHECK(world.log == std::vector<std::string>{
+                         "domain 1 ('web'): cannot read /local/domain/1/device/tmem/0/state in "
+                         "xenstore"});
+  CHECK(guest.backend("state") == "4");
+  CHECK(world.create(guest, 0, 0) == Status::kOk);
+  world.host.unreadable = false;
+  world.pass_ms(2'000);
+  CHECK(world.guests->due_ms() > world.store.clock.now_ms());
+  guest.go(6);
+  world.settle();
+  CHECK(world.holds_nothing());
+}
+
+TEST_CASE("xen: a domain that xenstore cannot tell of is looked at again") {
+  XenWorld world;
+  world.host.unreadable = true;
+  const FakeGuest guest(world.host, 1, "web");
+  for (int i = 0; i < 10; ++i) world.pass_ms(2'000);
+  CHECK(world.guests->infos().empty());
+  CHECK(world.log.size() == 1);
+  CHECK(world.world->counters.guests_seen == 0);
+  world.host.unreadable = false;
+  world.pass_ms(2'000);
+  CHECK(guest.backend("state") == "2");
+  CHECK(world.world->counters.guests_seen == 1);
+}
+
 TEST_CASE("xen: an administrator ends a connection; the guest comes back as another client") {
   XenWorld world;
   FakeGuest guest(world.host, 1, "web");
