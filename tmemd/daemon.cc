@@ -205,6 +205,7 @@ control::Hooks Daemon::hooks() {
   };
   if (stepped_ != nullptr)
     hooks.step_clock = [this](uint64_t milliseconds) { step_clock(milliseconds); };
+  hooks.refuse_new_pages = [this](bool refuse) { refuse_new_pages(refuse); };
   hooks.transport_stats = [this] { return transport_stats(*loopback_, *workers_, xen_.get()); };
   hooks.disconnect_client = [this](uint32_t number) { return disconnect_client(number); };
   hooks.client_transports = [this] { return client_transports(*loopback_, xen_.get()); };
@@ -265,10 +266,19 @@ Result<void> Daemon::may_stop() const {
 }
 
 Result<void> Daemon::begin_stop() {
-  store_->refuse_new_pages(true);
+  refuse_new_pages(true);
   auto allowed = may_stop();
-  if (!allowed) store_->refuse_new_pages(false);
+  if (!allowed) refuse_new_pages(false);
   return allowed;
+}
+
+void Daemon::refuse_new_pages(bool refuse) {
+  const std::lock_guard lock(refusals_mutex_);
+  if (refuse)
+    ++refusals_;
+  else
+    --refusals_;
+  store_->refuse_new_pages(refusals_ != 0);
 }
 
 std::string Daemon::status_line() const {

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "libtmem/base/clock.h"
@@ -67,6 +68,8 @@ class Daemon {
   static Result<std::unique_ptr<Daemon>> start(const control::Config& config, const Clock& clock,
                                                std::unique_ptr<Daemon> daemon);
   void step_clock(uint64_t milliseconds);
+  // Counted: several may want it at once.
+  void refuse_new_pages(bool refuse);
   Result<void> disconnect_client(uint32_t number);
   void kick_maintenance();
   Result<void> open_memory(const control::Config& config);
@@ -87,6 +90,8 @@ class Daemon {
   UniqueFd stop_event_;
   std::atomic<bool> stop_requested_{false};
   std::atomic<bool> memory_lost_{false};
+  std::mutex refusals_mutex_;
+  unsigned refusals_ = 0;  // under refusals_mutex_
   std::unique_ptr<PoolMemory> memory_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<transport::Maintenance> maintenance_;  // null with stepped_

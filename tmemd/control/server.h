@@ -41,6 +41,9 @@ struct Hooks {
   std::function<Result<void>(bool force)> request_shutdown;
   // An object with the transport's counters; becomes "transport" in the answer of `stats`.
   std::function<nlohmann::json()> transport_stats;
+  // No client can put new pages until this was called with false as often as with true; when it
+  // returns, none that began before is under way.
+  std::function<void(bool refuse)> refuse_new_pages;
   // Ends the connection of this client and removes the client from the store. kNotFound if it has
   // no connection; the server then removes it from the store itself.
   std::function<Result<void>(uint32_t client)> disconnect_client;
