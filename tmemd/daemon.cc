@@ -12,6 +12,7 @@
 #include "tmemd/guest_log.h"
 #include "tmemd/transport/xen/native.h"
 #include "tmemd/transport_stats.h"
+#include "tmemd/xendomains.h"
 
 namespace tmem {
 namespace {
@@ -148,6 +149,8 @@ Result<void> Daemon::open_xen(const control::Config& config, const Clock& clock,
   TMEM_TRY(xen_, transport::xen::XenServer::start(std::move(options), *std::move(platform), *store_,
                                                   *workers_, clock));
   log_(LogKind::kInfo, "serving the guests of this Xen host");
+  const std::string warning = xendomains_warning(kXendomainsPath);
+  if (!warning.empty()) log_(LogKind::kWarning, warning);
   return {};
 }
 
