@@ -83,12 +83,14 @@ Result<std::unique_ptr<PoolMemory>> PoolMemory::open(const control::Config& conf
                   "a pool domain cannot be simulated: write provider = \"memfd\" in [pool], or "
                   "remove manual_clock from [daemon]");
     TMEM_CHECK(memory->open_domain());
+    memory->warn_of_guarantees(config);
     return memory;
   }
   if (config.pool.provider == Provider::kAuto && !no_xen) {
     std::string obstacle = why_no_domain();
     if (obstacle.empty()) {
       const auto opened = memory->open_domain();
+      if (opened) memory->warn_of_guarantees(config);
       if (opened) return memory;
       // Anything else may pass, and a predecessor's memory would stay where nobody gives it back.
       if (opened.error().code != Errc::kNotFound) return tl::make_unexpected(opened.error());
@@ -98,8 +100,15 @@ Result<std::unique_ptr<PoolMemory>> PoolMemory::open(const control::Config& conf
     }
     log("the pool is part of tmemd's own memory: " + obstacle);
   }
+  TMEM_CHECK(control::check_funds(config, memory->size_bytes_));
   TMEM_CHECK(memory->open_memfd());
   return memory;
+}
+
+// A pool domain may be larger another time: in a host with other guests, or more mappings.
+void PoolMemory::warn_of_guarantees(const control::Config& config) {
+  const auto funded = control::check_funds(config, budget_bytes_);
+  if (!funded) log_("clients may be refused: " + funded.error().message);
 }
 
 PoolMemory::~PoolMemory() {

@@ -63,6 +63,7 @@ class PoolMemory {
   PoolMemory(const control::Config& config, Log log);
   Result<void> open_memfd();
   Result<void> open_domain();
+  void warn_of_guarantees(const control::Config& config);
   Result<void> publish();
   void answer_toolstack();
 
