@@ -28,6 +28,7 @@ struct ServerOptions {
   unsigned mode = 0660;
   std::string group;              // see ControlConfig
   uint32_t connections_max = 64;  // one more is told so and closed
+  uint32_t readers_max = 48;  // of them, by who may only read: the rest stays for who may change
   uint32_t line_bytes_max = 64 * 1024;
   uint64_t idle_timeout_ms = 600'000;  // without any request
   uint64_t stall_timeout_ms = 10'000;  // half a request, or an answer that is not read
