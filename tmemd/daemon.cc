@@ -155,7 +155,6 @@ Result<void> Daemon::open_xen(const control::Config& config, const Clock& clock,
 }
 
 Result<std::unique_ptr<arbiter::Arbiter>> Daemon::make_arbiter(const control::Config& config) {
-  TMEM_CHECK(memory_->watch_host());
   TMEM_TRY(auto xenstore, transport::xen::open_xenstore());
   TMEM_TRY(auto domains, transport::xen::open_domains());
   transport::xen::XenStore* const looked_at = xenstore.get();
@@ -181,7 +180,15 @@ Result<void> Daemon::open_policy(const control::Config& config, const Clock& clo
   if (stepped_ != nullptr) return {};
   std::unique_ptr<arbiter::Arbiter> arbiter;
   if (xen_ != nullptr) {
-    TMEM_TRY(arbiter, make_arbiter(config));
+    const auto watched = memory_->watch_host();
+    if (watched) {
+      TMEM_TRY(arbiter, make_arbiter(config));
+    } else if (watched.error().code == Errc::kNotFound) {
+      log_(LogKind::kWarning,
+           "the guests' own memory is not scheduled: " + watched.error().message);
+    } else {
+      return watched;
+    }
   }
   std::unique_ptr<arbiter::TaxCollector> tax;
   if (config.policy.idle_tax) tax = std::make_unique<arbiter::TaxCollector>(*store_);
