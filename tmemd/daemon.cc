@@ -59,8 +59,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const control::Config& config, con
 }
 
 Result<void> Daemon::open_memory(const control::Config& config) {
-  const auto log = [this](const std::string& line) { log_(LogKind::kInfo, line); };
-  TMEM_TRY(memory_, PoolMemory::open(config, /*may_use_xen=*/stepped_ == nullptr, log));
+  TMEM_TRY(memory_, PoolMemory::open(config, /*may_use_xen=*/stepped_ == nullptr, log_));
   return {};
 }
 
@@ -132,7 +131,7 @@ Result<void> Daemon::open_xen(const control::Config& config, const Clock& clock,
     const bool may_do_without =
         config.xen.enabled == Enabled::kAuto && platform.error().code == Errc::kNotFound;
     if (!may_do_without) return tl::make_unexpected(platform.error());
-    log_(LogKind::kInfo, "serving no Xen guests: " + platform.error().message);
+    log_(LogKind::kWarning, "serving no Xen guests: " + platform.error().message);
     return {};
   }
   transport::xen::GuestOptions options;
@@ -172,7 +171,8 @@ Result<std::unique_ptr<arbiter::Arbiter>> Daemon::make_arbiter(const control::Co
                            [config](const store::ClientIdentity& identity) {
                              return config.settings_for(identity).weight;
                            },
-                       .log = [this](const std::string& line) { log_(LogKind::kInfo, line); }};
+                       .log = [this](const std::string& line) { log_(LogKind::kWarning, line); },
+                       .note = [this](const std::string& line) { log_(LogKind::kInfo, line); }};
   return arbiter::Arbiter::create(config.policy, std::move(world));
 }
 

@@ -18,6 +18,7 @@
 #include "tmemd/arbiter/arbiter_thread.h"
 #include "tmemd/control/config.h"
 #include "tmemd/control/server.h"
+#include "tmemd/log.h"
 #include "tmemd/pool_memory.h"
 #include "tmemd/store/store.h"
 #include "tmemd/transport/loopback/server.h"
@@ -27,8 +28,6 @@
 
 namespace tmem {
 
-enum class LogKind { kInfo, kWarning };
-using LogSink = std::function<void(LogKind, const std::string&)>;
 class GuestLog;
 
 class Daemon {

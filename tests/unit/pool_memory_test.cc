@@ -8,7 +8,7 @@ namespace tmem {
 namespace {
 
 Result<std::unique_ptr<PoolMemory>> open(const control::Config& config) {
-  return PoolMemory::open(config, /*may_use_xen=*/false, [](const std::string&) {});
+  return PoolMemory::open(config, /*may_use_xen=*/false, [](LogKind, const std::string&) {});
 }
 
 }  // namespace
