@@ -139,6 +139,7 @@ Result<void> PoolMemory::open_domain() {
   memory::xen::PoolDomainOptions options;
   options.bytes_max = std::min(host.total_bytes, mappable_bytes(own_memory_bytes()));
   if (config_.has_size) options.bytes_max = std::min(options.bytes_max, size_bytes_);
+  options.on_stranded = [log = log_](const std::string& line) { log(LogKind::kWarning, line); };
   TMEM_TRY(auto hypervisor, memory::xen::open_hypervisor());
   TMEM_TRY(domain_, memory::xen::PoolDomain::open(std::move(hypervisor), *host_, options));
   budget_bytes_ = domain_->bytes_max();
@@ -245,7 +246,8 @@ json PoolMemory::describe(const store::Store& store) const {
             {"take_bytes_per_s", nullptr},
             {"give_back_bytes_per_s", nullptr},
             {"room", nullptr},
-            {"pool_domain", nullptr}};
+            {"pool_domain", nullptr},
+            {"stranded_slots", nullptr}};
   const fallow::KeeperState state = keeper_->state();
   const memory::xen::PoolDomainTimes times = domain_->times();
   // Of this moment, as the answers of other programs.
@@ -259,7 +261,8 @@ json PoolMemory::describe(const store::Store& store) const {
                  {"take_bytes_per_s", rate(times.taken_bytes, times.take_ns)},
                  {"give_back_bytes_per_s", rate(times.given_bytes, times.give_ns)},
                  {"room", nullptr},
-                 {"pool_domain", static_cast<unsigned>(domain_->domain())}};
+                 {"pool_domain", static_cast<unsigned>(domain_->domain())},
+                 {"stranded_slots", domain_->stranded_slots()}};
   if (host)
     result["host"] = {{"total_bytes", host->total_bytes},
                       {"free_bytes", host->free_bytes},

@@ -231,6 +231,7 @@ class CliTest(unittest.TestCase):
     def test_info_of_the_hosts_memory(self):
         text = self.tmem("info")
         for key, value in (("provider", "pool-domain"), ("pool_domain", "3"),
+                           ("stranded_slots", "2"),
                            ("provider_held_mib", "900.0"), ("provider_limit_mib", "900.0"),
                            ("provider_freeable_mib", "300.0"), ("take_mib_per_s", "-"),
                            ("give_back_mib_per_s", "100.0"), ("host_total_mib", "1024.0"),
