@@ -12,6 +12,7 @@
 #include "tmemd/guest_log.h"
 #include "tmemd/transport/xen/native.h"
 #include "tmemd/transport_stats.h"
+#include "tmemd/xendomains.h"
 
 namespace tmem {
 namespace {
@@ -58,8 +59,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const control::Config& config, con
 }
 
 Result<void> Daemon::open_memory(const control::Config& config) {
-  const auto log = [this](const std::string& line) { log_(LogKind::kInfo, line); };
-  TMEM_TRY(memory_, PoolMemory::open(config, /*may_use_xen=*/stepped_ == nullptr, log));
+  TMEM_TRY(memory_, PoolMemory::open(config, /*may_use_xen=*/stepped_ == nullptr, log_));
   return {};
 }
 
@@ -131,7 +131,7 @@ Result<void> Daemon::open_xen(const control::Config& config, const Clock& clock,
     const bool may_do_without =
         config.xen.enabled == Enabled::kAuto && platform.error().code == Errc::kNotFound;
     if (!may_do_without) return tl::make_unexpected(platform.error());
-    log_(LogKind::kInfo, "serving no Xen guests: " + platform.error().message);
+    log_(LogKind::kWarning, "serving no Xen guests: " + platform.error().message);
     return {};
   }
   transport::xen::GuestOptions options;
@@ -148,11 +148,12 @@ Result<void> Daemon::open_xen(const control::Config& config, const Clock& clock,
   TMEM_TRY(xen_, transport::xen::XenServer::start(std::move(options), *std::move(platform), *store_,
                                                   *workers_, clock));
   log_(LogKind::kInfo, "serving the guests of this Xen host");
+  const std::string warning = xendomains_warning(kXendomainsPath);
+  if (!warning.empty()) log_(LogKind::kWarning, warning);
   return {};
 }
 
 Result<std::unique_ptr<arbiter::Arbiter>> Daemon::make_arbiter(const control::Config& config) {
-  TMEM_CHECK(memory_->watch_host());
   TMEM_TRY(auto xenstore, transport::xen::open_xenstore());
   TMEM_TRY(auto domains, transport::xen::open_domains());
   transport::xen::XenStore* const looked_at = xenstore.get();
@@ -170,7 +171,8 @@ Result<std::unique_ptr<arbiter::Arbiter>> Daemon::make_arbiter(const control::Co
                            [config](const store::ClientIdentity& identity) {
                              return config.settings_for(identity).weight;
                            },
-                       .log = [this](const std::string& line) { log_(LogKind::kInfo, line); }};
+                       .log = [this](const std::string& line) { log_(LogKind::kWarning, line); },
+                       .note = [this](const std::string& line) { log_(LogKind::kInfo, line); }};
   return arbiter::Arbiter::create(config.policy, std::move(world));
 }
 
@@ -178,7 +180,15 @@ Result<void> Daemon::open_policy(const control::Config& config, const Clock& clo
   if (stepped_ != nullptr) return {};
   std::unique_ptr<arbiter::Arbiter> arbiter;
   if (xen_ != nullptr) {
-    TMEM_TRY(arbiter, make_arbiter(config));
+    const auto watched = memory_->watch_host();
+    if (watched) {
+      TMEM_TRY(arbiter, make_arbiter(config));
+    } else if (watched.error().code == Errc::kNotFound) {
+      log_(LogKind::kWarning,
+           "the guests' own memory is not scheduled: " + watched.error().message);
+    } else {
+      return watched;
+    }
   }
   std::unique_ptr<arbiter::TaxCollector> tax;
   if (config.policy.idle_tax) tax = std::make_unique<arbiter::TaxCollector>(*store_);
@@ -205,6 +215,7 @@ control::Hooks Daemon::hooks() {
   };
   if (stepped_ != nullptr)
     hooks.step_clock = [this](uint64_t milliseconds) { step_clock(milliseconds); };
+  hooks.refuse_new_pages = [this](bool refuse) { refuse_new_pages(refuse); };
   hooks.transport_stats = [this] { return transport_stats(*loopback_, *workers_, xen_.get()); };
   hooks.disconnect_client = [this](uint32_t number) { return disconnect_client(number); };
   hooks.client_transports = [this] { return client_transports(*loopback_, xen_.get()); };
@@ -265,10 +276,19 @@ Result<void> Daemon::may_stop() const {
 }
 
 Result<void> Daemon::begin_stop() {
-  store_->refuse_new_pages(true);
+  refuse_new_pages(true);
   auto allowed = may_stop();
-  if (!allowed) store_->refuse_new_pages(false);
+  if (!allowed) refuse_new_pages(false);
   return allowed;
+}
+
+void Daemon::refuse_new_pages(bool refuse) {
+  const std::lock_guard lock(refusals_mutex_);
+  if (refuse)
+    ++refusals_;
+  else
+    --refusals_;
+  store_->refuse_new_pages(refusals_ != 0);
 }
 
 std::string Daemon::status_line() const {

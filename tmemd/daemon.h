@@ -9,6 +9,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "libtmem/base/clock.h"
@@ -17,6 +18,7 @@
 #include "tmemd/arbiter/arbiter_thread.h"
 #include "tmemd/control/config.h"
 #include "tmemd/control/server.h"
+#include "tmemd/log.h"
 #include "tmemd/pool_memory.h"
 #include "tmemd/store/store.h"
 #include "tmemd/transport/loopback/server.h"
@@ -26,8 +28,6 @@
 
 namespace tmem {
 
-enum class LogKind { kInfo, kWarning };
-using LogSink = std::function<void(LogKind, const std::string&)>;
 class GuestLog;
 
 class Daemon {
@@ -67,6 +67,8 @@ class Daemon {
   static Result<std::unique_ptr<Daemon>> start(const control::Config& config, const Clock& clock,
                                                std::unique_ptr<Daemon> daemon);
   void step_clock(uint64_t milliseconds);
+  // Counted: several may want it at once.
+  void refuse_new_pages(bool refuse);
   Result<void> disconnect_client(uint32_t number);
   void kick_maintenance();
   Result<void> open_memory(const control::Config& config);
@@ -87,6 +89,8 @@ class Daemon {
   UniqueFd stop_event_;
   std::atomic<bool> stop_requested_{false};
   std::atomic<bool> memory_lost_{false};
+  std::mutex refusals_mutex_;
+  unsigned refusals_ = 0;  // under refusals_mutex_
   std::unique_ptr<PoolMemory> memory_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<transport::Maintenance> maintenance_;  // null with stepped_

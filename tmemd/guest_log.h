@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "libtmem/base/clock.h"
-#include "tmemd/daemon.h"
+#include "tmemd/log.h"
 
 namespace tmem {
 

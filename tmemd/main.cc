@@ -75,11 +75,8 @@ Result<control::Config> read_config(const CommandLine& line) {
   if (!line.memory.empty()) {
     const auto bytes = parse_size_bytes(line.memory);
     if (!bytes) return fail(Errc::kMalformed, "--memory: not a size, write it as \"512M\"");
-    const uint64_t needed_bytes =
-        control::guaranteed_bytes(*config) + control::reserve_bytes(*bytes);
-    if (needed_bytes > *bytes)
-      return fail(Errc::kMalformed, "--memory: the configured guarantees and the reserve need " +
-                                        format_size(needed_bytes));
+    const auto funded = control::check_funds(*config, *bytes);
+    if (!funded) return fail(Errc::kMalformed, "--memory: " + funded.error().message);
     config->store.budget_bytes = *bytes;
     config->pool.has_size = true;
   }

@@ -69,11 +69,11 @@ const char* to_string(fallow::WishState state) {
 
 }  // namespace
 
-PoolMemory::PoolMemory(const control::Config& config, Log log)
+PoolMemory::PoolMemory(const control::Config& config, LogSink log)
     : config_(config.pool), size_bytes_(config.store.budget_bytes), log_(std::move(log)) {}
 
 Result<std::unique_ptr<PoolMemory>> PoolMemory::open(const control::Config& config,
-                                                     bool may_use_xen, const Log& log) {
+                                                     bool may_use_xen, const LogSink& log) {
   std::unique_ptr<PoolMemory> memory(new PoolMemory(config, log));
   const bool no_xen = !may_use_xen || config.xen.enabled == control::XenConfig::Enabled::kNo;
   if (config.pool.provider == Provider::kPoolDomain) {
@@ -83,12 +83,14 @@ Result<std::unique_ptr<PoolMemory>> PoolMemory::open(const control::Config& conf
                   "a pool domain cannot be simulated: write provider = \"memfd\" in [pool], or "
                   "remove manual_clock from [daemon]");
     TMEM_CHECK(memory->open_domain());
+    memory->warn_of_guarantees(config);
     return memory;
   }
   if (config.pool.provider == Provider::kAuto && !no_xen) {
     std::string obstacle = why_no_domain();
     if (obstacle.empty()) {
       const auto opened = memory->open_domain();
+      if (opened) memory->warn_of_guarantees(config);
       if (opened) return memory;
       // Anything else may pass, and a predecessor's memory would stay where nobody gives it back.
       if (opened.error().code != Errc::kNotFound) return tl::make_unexpected(opened.error());
@@ -96,10 +98,17 @@ Result<std::unique_ptr<PoolMemory>> PoolMemory::open(const control::Config& conf
       // What it got so far goes.
       memory.reset(new PoolMemory(config, log));
     }
-    log("the pool is part of tmemd's own memory: " + obstacle);
+    log(LogKind::kInfo, "the pool is part of tmemd's own memory: " + obstacle);
   }
+  TMEM_CHECK(control::check_funds(config, memory->size_bytes_));
   TMEM_CHECK(memory->open_memfd());
   return memory;
+}
+
+// A pool domain may be larger another time: in a host with other guests, or more mappings.
+void PoolMemory::warn_of_guarantees(const control::Config& config) {
+  const auto funded = control::check_funds(config, budget_bytes_);
+  if (!funded) log_(LogKind::kWarning, "clients may be refused: " + funded.error().message);
 }
 
 PoolMemory::~PoolMemory() {
@@ -109,7 +118,7 @@ PoolMemory::~PoolMemory() {
   if (domain_->lost()) return;
   const auto destroyed = domain_->destroy();
   if (!destroyed)
-    log_("the pool domain stays: " + destroyed.error().message);
+    log_(LogKind::kWarning, "the pool domain stays: " + destroyed.error().message);
   else if (nodes_)
     nodes_->remove();
 }
@@ -130,6 +139,7 @@ Result<void> PoolMemory::open_domain() {
   memory::xen::PoolDomainOptions options;
   options.bytes_max = std::min(host.total_bytes, mappable_bytes(own_memory_bytes()));
   if (config_.has_size) options.bytes_max = std::min(options.bytes_max, size_bytes_);
+  options.on_stranded = [log = log_](const std::string& line) { log(LogKind::kWarning, line); };
   TMEM_TRY(auto hypervisor, memory::xen::open_hypervisor());
   TMEM_TRY(domain_, memory::xen::PoolDomain::open(std::move(hypervisor), *host_, options));
   budget_bytes_ = domain_->bytes_max();
@@ -139,15 +149,17 @@ Result<void> PoolMemory::open_domain() {
   if (low_memory)
     low_memory_ = *std::move(low_memory);
   else
-    log_("Xen's free memory is looked at twice a second only: " + low_memory.error().message);
+    log_(LogKind::kInfo,
+         "Xen's free memory is looked at twice a second only: " + low_memory.error().message);
   TMEM_CHECK(publish());
   const memory::xen::RecoveryReport& found = domain_->report();
-  for (const std::string& warning : found.warnings) log_(warning);
-  log_("the pool lives in domain " + std::to_string(static_cast<unsigned>(domain_->domain())) +
-       (found.found
-            ? "; a predecessor left " + mib_text(uint64_t{found.slots} * memory::kSlotBytes) +
-                  " there, whose pages are lost"
-            : ""));
+  for (const std::string& warning : found.warnings) log_(LogKind::kWarning, warning);
+  log_(LogKind::kInfo,
+       "the pool lives in domain " + std::to_string(static_cast<unsigned>(domain_->domain())) +
+           (found.found
+                ? "; a predecessor left " + mib_text(uint64_t{found.slots} * memory::kSlotBytes) +
+                      " there, whose pages are lost"
+                : ""));
   return {};
 }
 
@@ -159,7 +171,8 @@ Result<void> PoolMemory::publish() {
 
 void PoolMemory::answer_toolstack() {
   for (const std::string& request : nodes_->handle_events())
-    log_("the pool domain is asked to " + request + ": it ends with tmemd ('tmem shutdown')");
+    log_(LogKind::kInfo,
+         "the pool domain is asked to " + request + ": it ends with tmemd ('tmem shutdown')");
 }
 
 Result<void> PoolMemory::keep(store::Store& store, const Clock& clock,
@@ -172,7 +185,7 @@ Result<void> PoolMemory::keep(store::Store& store, const Clock& clock,
   if (low_memory_ != nullptr)
     options.watched.push_back({low_memory_->fd(), [this] { low_memory_->acknowledge(); }});
   options.guests_bytes = [this] { return guests_bytes_.load(); };
-  options.log = log_;
+  options.log = [this](const std::string& line) { log_(LogKind::kWarning, line); };
   options.on_lost = std::move(on_lost);
   TMEM_TRY(keeper_, fallow::Keeper::start(std::move(options), {store, *domain_, *host_, clock}));
   return {};
@@ -233,7 +246,8 @@ json PoolMemory::describe(const store::Store& store) const {
             {"take_bytes_per_s", nullptr},
             {"give_back_bytes_per_s", nullptr},
             {"room", nullptr},
-            {"pool_domain", nullptr}};
+            {"pool_domain", nullptr},
+            {"stranded_slots", nullptr}};
   const fallow::KeeperState state = keeper_->state();
   const memory::xen::PoolDomainTimes times = domain_->times();
   // Of this moment, as the answers of other programs.
@@ -247,7 +261,8 @@ json PoolMemory::describe(const store::Store& store) const {
                  {"take_bytes_per_s", rate(times.taken_bytes, times.take_ns)},
                  {"give_back_bytes_per_s", rate(times.given_bytes, times.give_ns)},
                  {"room", nullptr},
-                 {"pool_domain", static_cast<unsigned>(domain_->domain())}};
+                 {"pool_domain", static_cast<unsigned>(domain_->domain())},
+                 {"stranded_slots", domain_->stranded_slots()}};
   if (host)
     result["host"] = {{"total_bytes", host->total_bytes},
                       {"free_bytes", host->free_bytes},

@@ -15,6 +15,7 @@
 #include "tmemd/arbiter/arbiter.h"
 #include "tmemd/control/config.h"
 #include "tmemd/fallow/keeper.h"
+#include "tmemd/log.h"
 #include "tmemd/memory/slot_provider.h"
 #include "tmemd/memory/xen/native.h"
 #include "tmemd/memory/xen/pool_domain.h"
@@ -26,12 +27,10 @@ namespace tmem {
 // Thread safety: describe() and the wishes from any thread; the rest by the owner.
 class PoolMemory {
  public:
-  using Log = std::function<void(const std::string&)>;
-
   // `may_use_xen`: false where time is simulated. Errors: as of the providers; with provider "auto"
   // what a pool domain lacks is only logged.
   static Result<std::unique_ptr<PoolMemory>> open(const control::Config& config, bool may_use_xen,
-                                                  const Log& log);
+                                                  const LogSink& log);
   // The orderly end: a pool domain is destroyed. The store is gone before.
   ~PoolMemory();
   PoolMemory(const PoolMemory&) = delete;
@@ -60,15 +59,16 @@ class PoolMemory {
   void cancel_room();
 
  private:
-  PoolMemory(const control::Config& config, Log log);
+  PoolMemory(const control::Config& config, LogSink log);
   Result<void> open_memfd();
   Result<void> open_domain();
+  void warn_of_guarantees(const control::Config& config);
   Result<void> publish();
   void answer_toolstack();
 
   const control::PoolConfig config_;
   const uint64_t size_bytes_;  // as configured
-  const Log log_;
+  const LogSink log_;
   uint64_t budget_bytes_ = 0;
   uint64_t heap_bytes_max_ = store::kNoHeapMax;
   std::unique_ptr<memory::SlotProvider> memfd_;  // or what follows

@@ -8,6 +8,7 @@ import pathlib
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -230,6 +231,7 @@ class CliTest(unittest.TestCase):
     def test_info_of_the_hosts_memory(self):
         text = self.tmem("info")
         for key, value in (("provider", "pool-domain"), ("pool_domain", "3"),
+                           ("stranded_slots", "2"),
                            ("provider_held_mib", "900.0"), ("provider_limit_mib", "900.0"),
                            ("provider_freeable_mib", "300.0"), ("take_mib_per_s", "-"),
                            ("give_back_mib_per_s", "100.0"), ("host_total_mib", "1024.0"),
@@ -401,6 +403,37 @@ class CliTest(unittest.TestCase):
         self.assertFalse(self.client("alpha")["transport"]["evacuating"])
         self.assertIn("no guest", self.tmem("evacuate", POOL, code=1))
         self.assertIn("no client", self.tmem("evacuate", "delta", code=1))
+
+    def begin_to_evacuate(self, name):
+        """A tmem that waits for a guest that is silent."""
+        waiting = subprocess.Popen(
+            [TMEM, "-s", self.host.socket, "evacuate", name], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(waiting.stderr.close)
+        self.addCleanup(waiting.kill)
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.client(name)["transport"]["evacuating"]:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        return waiting
+
+    def test_evacuate_that_is_interrupted_is_taken_back(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            waiting = self.begin_to_evacuate("gamma")
+            self.assertRegex(self.tmem("list", "gamma"), r"(?m)^gamma .* evacuating$")
+            self.assertIn("state                    : evacuating", self.tmem("list", "-l", "gamma"))
+            waiting.send_signal(number)
+            self.assertEqual(waiting.wait(PATIENCE_S), 1)
+            self.assertEqual(waiting.stderr.read(), "tmem: not evacuated: interrupted\n")
+            self.assertFalse(self.client("gamma")["transport"]["evacuating"])
+            self.assertRegex(self.tmem("list", "gamma"), r"(?m)^gamma .* ok$")
+
+    def test_evacuate_that_cannot_be_taken_back_says_how(self):
+        waiting = self.begin_to_evacuate("gamma")
+        uuid = self.client("gamma")["identity"]["uuid"]
+        self.tmem("shutdown", "-f")
+        self.assertEqual(waiting.wait(PATIENCE_S), 1)
+        self.assertIn(f"tmem evacuate --cancel {uuid}", waiting.stderr.read())
 
     def test_shared_auth(self):
         self.assertEqual(len(self.json("shared-auth")), 1)

@@ -155,7 +155,8 @@ class HostMemory {
             {"take_bytes_per_s", nullptr},
             {"give_back_bytes_per_s", 100 * kMiB},
             {"room", wanted_bytes_ == 0 ? nlohmann::json() : room},
-            {"pool_domain", 3}};
+            {"pool_domain", 3},
+            {"stranded_slots", 2}};
   }
 
  private:

@@ -31,7 +31,8 @@ class PolicyHost {
         .rival = {},
         .rule_for = [](const store::ClientIdentity&) { return arbiter::GuestRule{}; },
         .pool_weight_for = [](const store::ClientIdentity&) { return 100u; },
-        .log = [](const std::string&) {}};
+        .log = [](const std::string&) {},
+        .note = [](const std::string&) {}};
     arbiter_ = arbiter::Arbiter::create(settings, std::move(world)).value();
     pass_second();
   }

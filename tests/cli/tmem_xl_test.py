@@ -4,13 +4,17 @@
 path of tmem-xl."""
 import os
 import pathlib
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 TMEM_XL = sys.argv[1]
+WEB = "8b5e0f6e-1c3a-4e7e-9f60-0242ac120002"
+PATIENCE_S = 30
 
 XL = """#!/bin/sh
 [ "$1" != domid ] || { case $2 in web) echo 7 ;; plain) echo 9 ;; *) exit 1 ;; esac; exit; }
@@ -18,6 +22,7 @@ XL = """#!/bin/sh
 [ "$1 $2" != "list -l" ] || { cat config; exit; }
 echo "xl $*" >> log
 if flock -n lock true; then echo unlocked >> log; fi
+[ ! -e slow_xl ] || { : > started; sleep 1; }
 [ ! -e migrated ] || : > gone
 exit "$(cat xl_status)"
 """
@@ -25,17 +30,20 @@ TMEM = """#!/bin/sh
 [ ! -e dead ] || exit 3
 case "$1 $2" in
   "list -l")
-    [ -e gone ] || printf 'name   : web\nid     : 4\ndomid  : 7\ntransport : xen\n\n'
-    printf 'name   : local\nid     : 5\ndomid  : 9\ntransport : loopback\n' ;;
+    [ -e gone ] || printf 'name   : web\nid     : 4\ndomid  : 7\nuuid   : %s\ntransport : xen\n\n' WEB
+    printf 'name   : local\nid     : 5\ndomid  : 9\nuuid   : other\ntransport : loopback\n' ;;
   "info provider") cat provider ;;
   *) echo "tmem $*" >> log
      case "$1 $2" in
-       "evacuate --timeout") exit "$(cat evacuate_status)" ;;
+       "evacuate --timeout")
+         trap 'echo interrupted >> log; exit 1' TERM
+         while [ -e slow ]; do : > started; sleep 0.05; done
+         exit "$(cat evacuate_status)" ;;
        "make-room --cancel") ;;
        make-room*) exit "$(cat room_status)" ;;
      esac ;;
 esac
-"""
+""".replace("WEB", WEB)
 SSH = """#!/bin/sh
 [ "$(cat ssh_status)" = 0 ] || { echo "ssh: no" >&2; exit "$(cat ssh_status)"; }
 [ "$2 $3 $4" != "tmem info provider" ] || { cat provider_there; exit; }
@@ -51,7 +59,7 @@ def config(kind, **b_info):
     "c_info": {{
         "type": "{kind}",
         "name": "web",
-        "uuid": "8b5e0f6e-1c3a-4e7e-9f60-0242ac120002"
+        "uuid": "{WEB}"
     }},
     "b_info": {{
 {lines},
@@ -105,21 +113,53 @@ class TmemXlTest(unittest.TestCase):
     def test_a_guest_is_evacuated_before_it_is_migrated(self):
         self.set("migrated")
         self.assertEqual(self.call("migrate", "-C", "file", "--live", "web", "host"),
-                         ["tmem evacuate --timeout 300 4", "xl migrate -C file --live web host"])
+                         [f"tmem evacuate --timeout 300 {WEB}", "xl migrate -C file --live web host"])
 
     def test_a_guest_that_goes_on_may_put_pages_again(self):
         self.assertEqual(self.call("save", "-c", "web", "file"),
-                         ["tmem evacuate --timeout 300 4", "xl save -c web file",
-                          "tmem evacuate --cancel 4"])
+                         [f"tmem evacuate --timeout 300 {WEB}", "xl save -c web file",
+                          f"tmem evacuate --cancel {WEB}"])
 
     def test_xls_failure_is_told(self):
         self.set("xl_status", "5")
         self.assertEqual(self.call("save", "7", "file", code=5)[1:],
-                         ["xl save 7 file", "tmem evacuate --cancel 4"])
+                         ["xl save 7 file", f"tmem evacuate --cancel {WEB}"])
 
     def test_a_guest_that_cannot_evacuate_is_not_saved(self):
         self.set("evacuate_status", "1")
-        self.assertEqual(self.call("save", "web", "file", code=1), ["tmem evacuate --timeout 300 4"])
+        self.assertEqual(self.call("save", "web", "file", code=1), [f"tmem evacuate --timeout 300 {WEB}"])
+
+    def interrupt(self, number):
+        """Calls tmem-xl save and sends it a signal. Returns its exit status and what was called."""
+        process = subprocess.Popen(
+            [TMEM_XL, "save", "web", "file"], cwd=self.folder, env=self.environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        deadline = time.monotonic() + PATIENCE_S
+        while not (self.folder / "started").exists():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        process.send_signal(number)
+        self.stderr = process.communicate(timeout=PATIENCE_S)[1]
+        lines = (self.folder / "log").read_text().splitlines()
+        for name in ("started", "log"):
+            (self.folder / name).unlink()
+        return process.returncode, [line for line in lines if line != "unlocked"]
+
+    def test_an_evacuation_that_is_interrupted(self):
+        self.set("slow")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.assertEqual(self.interrupt(number),
+                             (1, [f"tmem evacuate --timeout 300 {WEB}", "interrupted",
+                                  f"tmem evacuate --cancel {WEB}"]))
+            self.assertIn("interrupted", self.stderr)
+
+    def test_a_signal_while_xl_saves(self):
+        self.set("slow_xl")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.assertEqual(self.interrupt(number),
+                             (0, [f"tmem evacuate --timeout 300 {WEB}", "xl save web file",
+                                  f"tmem evacuate --cancel {WEB}"]))
 
     def test_a_guest_without_tmem(self):
         self.assertEqual(self.call("save", "plain", "file"), ["xl save plain file"])
@@ -258,17 +298,17 @@ class TmemXlTest(unittest.TestCase):
     def test_room_on_the_other_host(self):
         self.environment["TMEM_XL_MAKE_ROOM"] = "ssh"
         self.assertEqual(self.call("migrate", "web", "host"),
-                         ["tmem evacuate --timeout 300 4", "ssh host tmem make-room 139264k --wait=60",
+                         [f"tmem evacuate --timeout 300 {WEB}", "ssh host tmem make-room 139264k --wait=60",
                           "xl migrate web host", "ssh host tmem make-room --cancel",
-                          "tmem evacuate --cancel 4"])
+                          f"tmem evacuate --cancel {WEB}"])
         self.set("xl_status", "5")
         self.assertEqual(self.call("migrate", "web", "host", code=5)[7:],
                          ["xl migrate web host", "ssh host tmem make-room --cancel",
-                          "tmem evacuate --cancel 4"])
+                          f"tmem evacuate --cancel {WEB}"])
         self.set("room_status", "1")
         self.assertEqual(self.call("migrate", "web", "host", code=1)[10:],
-                         ["tmem evacuate --timeout 300 4", "ssh host tmem make-room 139264k --wait=60",
-                          "tmem evacuate --cancel 4"])
+                         [f"tmem evacuate --timeout 300 {WEB}", "ssh host tmem make-room 139264k --wait=60",
+                          f"tmem evacuate --cancel {WEB}"])
         self.assertIn("136 MiB", self.stderr)
 
     def test_another_host_that_makes_no_room(self):

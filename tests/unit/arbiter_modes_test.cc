@@ -76,6 +76,8 @@ TEST_CASE("where squeezed or qmemman runs, host is advise, and said") {
   w.rival.clear();
   w.steps(30);
   CHECK(w.describe()["effective_mode"] == "host");
+  CHECK(w.logged("usual: the policy's mode is host"));
+  CHECK_FALSE(w.logged("usual: the policy's mode is advise"));
   CHECK(w.target_mib(1) < 800);
   w.rival = "qmemman";
   w.steps(11);
@@ -258,7 +260,8 @@ TEST_CASE("when Xen does not answer all targets are held, and that is said once"
               .rival = {},
               .rule_for = [](const store::ClientIdentity&) { return GuestRule{}; },
               .pool_weight_for = [](const store::ClientIdentity&) { return 100u; },
-              .log = [&](const std::string& line) { w.log.push_back(line); }};
+              .log = [&](const std::string& line) { w.log.push_back(line); },
+              .note = [&](const std::string& line) { w.log.push_back(line); }};
   Settings settings = ArbiterWorld::in_host_mode();
   settings.log_path.clear();
   w.arbiter = *Arbiter::create(settings, std::move(world));

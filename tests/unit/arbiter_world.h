@@ -123,7 +123,8 @@ struct ArbiterWorld {
                 .rival = [this] { return rival; },
                 .rule_for = [this](const store::ClientIdentity& id) { return rules[id.name]; },
                 .pool_weight_for = [](const store::ClientIdentity&) { return 100u; },
-                .log = [this](const std::string& line) { log.push_back(line); }};
+                .log = [this](const std::string& line) { log.push_back(line); },
+                .note = [this](const std::string& line) { log.push_back("usual: " + line); }};
     auto created = Arbiter::create(std::move(settings), std::move(world));
     REQUIRE(created);
     arbiter = *std::move(created);

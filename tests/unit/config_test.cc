@@ -317,6 +317,18 @@ TEST_CASE("guarantees and the reserve must fit into the memory, and the sum is s
             .find("t.toml:3: defaults.guarantee: ") == 0);
 }
 
+TEST_CASE("a pool that is opened must have the memory that is guaranteed") {
+  const auto config = parse_config(
+      "[[client]]\nname = \"a\"\nguarantee = \"40M\"\n"
+      "[[client]]\nname = \"b\"\nguarantee = \"20M\"\n",
+      "t.toml");
+  REQUIRE(config);
+  CHECK(control::check_funds(*config, 64 * kMiB));
+  const auto refused = control::check_funds(*config, 63 * kMiB);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message.find("need 64M, the pool has 63M") != std::string::npos);
+}
+
 TEST_CASE("a file that cannot be read is told from a bad one") {
   const auto missing = control::load_config("/nonexistent/tmemd.toml");
   REQUIRE_FALSE(missing);

@@ -13,6 +13,7 @@ using namespace tmem::test;
 
 namespace {
 
+constexpr uid_t kNobody = 65534;
 constexpr const char* kVersion = "{\"id\":1,\"verb\":\"version\"}\n";
 
 // Waits until `condition` holds; false after kPatienceMs.
@@ -31,7 +32,6 @@ bool eventually(const auto& condition) {
 // expected, else with 1.
 int ask_as_nobody(const std::string& path, gid_t extra_group, const std::string& request,
                   const std::string& expected) {
-  constexpr uid_t kNobody = 65534;
   if (setgroups(1, &extra_group) != 0 || setgid(kNobody) != 0 || setuid(kNobody) != 0) return 2;
   for (int tries = 0; tries < kPatienceMs / 10; ++tries) {
     RawPeer peer(path);
@@ -42,6 +42,23 @@ int ask_as_nobody(const std::string& path, gid_t extra_group, const std::string&
     (void)poll(nullptr, 0, 10);
   }
   return 4;
+}
+
+// Opens so many connections and one more, which is refused; tells `full`, and waits for the end.
+int crowd_as_nobody(const std::string& path, uint32_t connections, int full, int end) {
+  if (setgroups(0, nullptr) != 0 || setgid(kNobody) != 0 || setuid(kNobody) != 0) return 2;
+  std::vector<std::unique_ptr<RawPeer>> peers;
+  for (int tries = 0; peers.size() < connections; ++tries) {
+    auto peer = std::make_unique<RawPeer>(path);
+    if (peer->connected() && (!peer->write(kVersion) || !peer->answer().value("ok", false)))
+      return 3;
+    if (peer->connected()) peers.push_back(std::move(peer));
+    if (tries == kPatienceMs / 10) return 3;
+    if (peers.empty()) (void)poll(nullptr, 0, 10);  // the server is not there yet
+  }
+  if (RawPeer(path).line().find("no-space") == std::string::npos) return 4;
+  char byte = 0;
+  return write(full, &byte, 1) == 1 && read(end, &byte, 1) == 0 ? 0 : 5;
 }
 
 pid_t fork_nobody(const std::string& path, gid_t extra_group, const std::string& request,
@@ -246,6 +263,37 @@ TEST_CASE("another user may read, not change; a member of the group may") {
   world.start();
   CHECK(exit_code_of(member) == 0);
   CHECK(world.store->settings(*world.beta).weight == 5);
+}
+
+TEST_CASE("users who may only read cannot take all connections") {
+  if (geteuid() != 0) {
+    WARN("not root: cannot become another user");
+    return;
+  }
+  ServerWorld world;
+  world.options.connections_max = 4;
+  world.options.readers_max = 3;
+  std::array<int, 2> full{};
+  std::array<int, 2> end{};
+  REQUIRE((pipe(full.data()) == 0 && pipe(end.data()) == 0));
+  // Forked before the server's thread exists.
+  const pid_t child = fork();
+  if (child == 0) {
+    (void)close(end[1]);
+    _exit(crowd_as_nobody(world.path, world.options.readers_max, full[1], end[0]));
+  }
+  (void)close(full[1]);
+  world.start();
+  char byte = 0;
+  CHECK(read(full[0], &byte, 1) == 1);
+  {
+    RawPeer root(world.path);
+    CHECK(root.write(kVersion));
+    CHECK(root.answer()["ok"] == true);
+  }
+  (void)close(end[1]);
+  CHECK(exit_code_of(child) == 0);
+  CHECK(world.server->counters().connections_refused == 1);
 }
 
 TEST_CASE("the socket's name: left-overs are replaced, others respected, ours removed") {

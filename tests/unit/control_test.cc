@@ -22,6 +22,8 @@ struct Desk : StoreWorld {
   control::ServerCounters counters;
   int shutdowns = 0;
   std::vector<std::string> logged;
+  std::function<void()> on_refusal;  // while puts of before are still under way
+  std::function<void()> on_disconnect;
   json memory = {{"provider", "pool-domain"},
                  {"host", {{"total_bytes", 100}, {"free_bytes", 70}, {"claimed_bytes", 20}}},
                  {"room", nullptr}};
@@ -35,6 +37,14 @@ struct Desk : StoreWorld {
     made.request_shutdown = [this](bool force) -> Result<void> {
       shutdowns += force ? 100 : 1;
       return {};
+    };
+    made.refuse_new_pages = [this](bool refuse) {
+      if (refuse && on_refusal) on_refusal();
+      store->refuse_new_pages(refuse);
+    };
+    made.disconnect_client = [this](uint32_t) -> Result<void> {
+      if (on_disconnect) on_disconnect();
+      return fail(Errc::kNotFound, "it has no connection");
     };
     made.transport_stats = [] { return json{{"rings", 3}}; };
     if (has_room_hooks) add_room_hooks(made);
@@ -256,6 +266,22 @@ TEST_CASE("destroy protects persistent pages unless forced") {
   REQUIRE(answer["ok"] == true);
   CHECK(answer["result"]["lost_pages"] == json{{"ephemeral", 10}, {"persistent", 5}});
   CHECK(desk.ask("list")["result"]["clients"].empty());
+}
+
+TEST_CASE("destroy loses no page that is put meanwhile") {
+  Desk desk;
+  REQUIRE(desk.store->create_pool(*desk.beta, PoolId{1}, {store::Kind::kPersistent, false, {}}) ==
+          store::Status::kOk);
+  SECTION("it was put before: refused") {
+    desk.on_refusal = [&desk] { REQUIRE(desk.put(*desk.beta, 1, 1)); };
+    CHECK(desk.refusal("destroy", {{"client", "beta"}}) == "conflict");
+    CHECK(desk.put(*desk.beta, 1, 2));
+  }
+  SECTION("it comes afterwards: it is not taken") {
+    desk.on_disconnect = [&desk] { CHECK_FALSE(desk.put(*desk.beta, 1, 1)); };
+    CHECK(desk.refusal("destroy", {{"client", "beta"}}) == "ok");
+  }
+  CHECK(desk.put(*desk.alpha, 1, 6));
 }
 
 TEST_CASE("shutdown is refused while persistent pages are held") {

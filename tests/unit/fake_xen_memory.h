@@ -277,6 +277,7 @@ class FakeHypervisor final : public Hypervisor {
   }
   Result<void> release(DomId id, std::span<const Frame> frames) override {
     auto lock = enter("release");
+    if (release_fails) return fail(Errc::kOs, "Xen takes nothing back");
     for (const Frame frame : frames) {
       auto& state = xen_.state(frame);
       if (state.owner != id || state.released) return fail(Errc::kOs, "not the domain's");
@@ -330,6 +331,7 @@ class FakeHypervisor final : public Hypervisor {
   }
 
   bool map_fails = false;
+  bool release_fails = false;
 
  private:
   std::unique_lock<std::mutex> enter(const char* call) {

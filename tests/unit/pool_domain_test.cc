@@ -41,6 +41,24 @@ TEST_CASE("what is released is Xen's at once, zeroed", "[pool]") {
   CHECK(pool->stranded_slots() == 0);
 }
 
+TEST_CASE("slots that cannot be given back are counted, and the first is told of", "[pool]") {
+  PoolWorld w;
+  std::vector<std::string> told;
+  w.options.on_stranded = [&told](const std::string& line) { told.push_back(line); };
+  const auto pool = w.open();
+  for (int i = 0; i < 3; ++i) REQUIRE(pool->acquire());
+  pool->release(SlotId{0});
+  CHECK(told.empty());
+  w.hypervisor->release_fails = true;
+  pool->release(SlotId{1});
+  pool->release(SlotId{2});
+  CHECK(pool->stranded_slots() == 2);
+  REQUIRE(told.size() == 1);
+  CHECK_THAT(told[0], Catch::Contains("Xen takes nothing back"));
+  CHECK(pool->acquire().value() == SlotId{0});
+  CHECK(pool->acquire().value() == SlotId{3});
+}
+
 TEST_CASE("fragmented memory makes slots too", "[pool]") {
   PoolWorld w;
   const auto pool = w.open();

@@ -164,6 +164,7 @@ class FakeHost {
   Platform platform();
 
   std::atomic<uint64_t> reads{0};
+  std::atomic<bool> unreadable{false};  // for the daemon
 
  private:
   friend class FakeStore;
@@ -220,6 +221,7 @@ class FakeStore final : public XenStore {
  public:
   explicit FakeStore(FakeHost& host) : host_(host) {}
   Result<std::optional<std::string>> look(const std::string& path) override {
+    if (host_.unreadable) return fail(Errc::kOs, "cannot read " + path + " in xenstore");
     return host_.read(path);
   }
   std::vector<std::string> list(const std::string& path) override {

@@ -128,6 +128,38 @@ TEST_CASE("xen: a guest that dies, in each phase, leaves nothing behind") {
   CHECK(world.guests->infos().empty());
 }
 
+TEST_CASE("xen: nodes that the toolstack removes before the domain dies are not made anew") {
+  XenWorld world;
+  FakeGuest guest(world.host, 1, "web");
+  world.settle();
+  const bool connected = GENERATE(false, true);
+  if (connected) REQUIRE(world.connect(guest));
+  world.host.remove(domain_path(DomId{1}));
+  world.settle();
+  world.pass_ms(10'000);
+  CHECK(world.holds_nothing());
+  CHECK_FALSE(world.host.exists_below(domain_path(DomId{1}) + "/"));
+  world.host.destroy_domain(1);
+  world.settle();
+  CHECK(world.guests->infos().empty());
+  CHECK_FALSE(world.host.exists_below(domain_path(DomId{1}) + "/"));
+  CHECK_FALSE(world.host.exists_below(backend_folder(DomId{1})));
+}
+
+TEST_CASE("xen: a domain whose name comes back is offered a connection again") {
+  XenWorld world;
+  FakeGuest guest(world.host, 1, "web");
+  world.settle();
+  world.host.remove(domain_path(DomId{1}));
+  world.pass_ms(10'000);
+  CHECK(guest.backend("state") == "6");
+  world.host.write(domain_path(DomId{1}) + "/name", "web");
+  world.pass_ms(2'000);
+  CHECK(guest.backend("state") == "2");
+  CHECK(world.host.read(guest.path("state")) == "1");
+  CHECK(world.connect(guest));
+}
+
 TEST_CASE("xen: a number that another domain has now is another guest") {
   XenWorld world;
   FakeGuest old_guest(world.host, 1, "web");
@@ -392,6 +424,41 @@ TEST_CASE("xen: a guest that may not use tmem any more is told, and its nodes go
   CHECK_FALSE(orphan.world.host.exists_below(backend_folder(DomId{1})));
 }
 
+TEST_CASE("xen: an xenstore that cannot be read ends no connection") {
+  XenWorld world;
+  FakeGuest guest(world.host, 1, "web");
+  REQUIRE(world.connect(guest));
+  world.log.clear();
+  world.host.unreadable = true;
+  guest.go(4);
+  for (int i = 0; i < 10; ++i) world.pass_ms(2'000);
+  CHECK(world.log == std::vector<std::string>{
+                         "domain 1 ('web'): cannot read /local/domain/1/device/tmem/0/state in "
+                         "xenstore"});
+  CHECK(guest.backend("state") == "4");
+  CHECK(world.create(guest, 0, 0) == Status::kOk);
+  world.host.unreadable = false;
+  world.pass_ms(2'000);
+  CHECK(world.guests->due_ms() > world.store.clock.now_ms());
+  guest.go(6);
+  world.settle();
+  CHECK(world.holds_nothing());
+}
+
+TEST_CASE("xen: a domain that xenstore cannot tell of is looked at again") {
+  XenWorld world;
+  world.host.unreadable = true;
+  const FakeGuest guest(world.host, 1, "web");
+  for (int i = 0; i < 10; ++i) world.pass_ms(2'000);
+  CHECK(world.guests->infos().empty());
+  CHECK(world.log.size() == 1);
+  CHECK(world.world->counters.guests_seen == 0);
+  world.host.unreadable = false;
+  world.pass_ms(2'000);
+  CHECK(guest.backend("state") == "2");
+  CHECK(world.world->counters.guests_seen == 1);
+}
+
 TEST_CASE("xen: an administrator ends a connection; the guest comes back as another client") {
   XenWorld world;
   FakeGuest guest(world.host, 1, "web");
@@ -430,6 +497,58 @@ TEST_CASE("xen: evacuation is asked for and taken back; what the guest says of i
   CHECK(world.guests->infos()[0].can_migrate);
   found->set_evacuating(false);
   CHECK(guest.backend("evacuate") == "0");
+}
+
+// Its modules were unloaded; what the last one said of evacuation is still there.
+void unload_modules(XenWorld& world, FakeGuest& guest) {
+  guest.set("can-migrate", "0");
+  guest.set("evacuating", "0");
+  guest.set("evacuate-error", "swap is in use");
+  guest.go(6);
+  world.settle();
+  world.pass_ms(1'000);
+  REQUIRE(guest.backend("state") == "2");
+}
+
+TEST_CASE("xen: a guest without connection and persistent pages has evacuated, and stays so") {
+  XenWorld world;
+  FakeGuest guest(world.host, 1, "web");
+  REQUIRE(world.connect(guest));
+  REQUIRE(world.create(guest, 0, 0) == Status::kOk);
+  REQUIRE(world.put(guest, 0, 5, noise(1)) == Status::kOk);
+  unload_modules(world, guest);
+  Guest* const found = world.guests->find(world.guests->infos()[0].client);
+  REQUIRE(found != nullptr);
+  found->set_evacuating(true);
+  CHECK(guest.backend("evacuate") == "1");
+  CHECK(world.guests->infos()[0].can_migrate);
+  CHECK(world.guests->infos()[0].evacuate_error.empty());
+  // It could put pages while it is saved.
+  CHECK_FALSE(world.connect(guest));
+  world.pass_ms(60'000);
+  CHECK(guest.backend("state") == "2");
+  CHECK(world.holds_nothing());
+  CHECK(world.guests->infos()[0].can_migrate);
+  found->set_evacuating(false);
+  world.settle();
+  CHECK(guest.backend("state") == "4");
+  guest.go(4);
+  CHECK(world.create(guest, 0, 0) == Status::kOk);
+}
+
+TEST_CASE("xen: a guest that evacuates is connected again while it has persistent pages") {
+  XenWorld world;
+  FakeGuest guest(world.host, 1, "web");
+  REQUIRE(world.connect(guest));
+  REQUIRE(world.create(guest, 1, TMEM_POOL_PERSISTENT) == Status::kOk);
+  REQUIRE(world.put(guest, 1, 5, noise(2)) == Status::kOk);
+  unload_modules(world, guest);
+  Guest* const found = world.guests->find(world.guests->infos()[0].client);
+  REQUIRE(found != nullptr);
+  found->set_evacuating(true);
+  CHECK_FALSE(world.guests->infos()[0].can_migrate);
+  REQUIRE(world.connect(guest));
+  CHECK(world.get_is(guest, 1, 5, noise(2)));
 }
 
 TEST_CASE("xen: the thread serves guests by itself and ends them when it stops") {

@@ -68,10 +68,10 @@ void Arbiter::settle_mode(uint64_t now_ms) {
   }
   mode_ = settings_.mode == Mode::kHost && !rival_.empty() ? Mode::kAdvise : settings_.mode;
   if (mode_ == before && (rival_ == rival_before || settings_.mode != Mode::kHost)) return;
-  std::string line = "the policy's mode is " + std::string(word_of(kModeWords, mode_));
-  if (mode_ != settings_.mode)
-    line += ", not host as configured: " + rival_ + " sets the guests' memory here; stop it first";
-  world_.log(line);
+  const std::string line = "the policy's mode is " + std::string(word_of(kModeWords, mode_));
+  if (mode_ == settings_.mode) return world_.note(line);
+  world_.log(line + ", not host as configured: " + rival_ +
+             " sets the guests' memory here; stop it first");
 }
 
 void Arbiter::turn(uint64_t now_ms) {

@@ -51,7 +51,8 @@ struct World {
   std::function<std::string()> rival;
   std::function<GuestRule(const store::ClientIdentity&)> rule_for;
   std::function<uint32_t(const store::ClientIdentity&)> pool_weight_for;
-  std::function<void(const std::string&)> log;
+  std::function<void(const std::string&)> log;   // what is wrong
+  std::function<void(const std::string&)> note;  // what is usual
 };
 
 inline constexpr uint32_t kUrgentTurnsPerSecond = 4;

@@ -327,7 +327,7 @@ void read_shared_pools(Section& root, Config& config, Problem& problem) {
 }
 
 // The sum of the guarantees must be funded by memory that eviction is never asked for. How much a
-// pool domain without a size has is known only when a client comes.
+// pool without a size has is known only when it is opened: check_funds().
 void check_guarantees(const toml::table& root, const Config& config, Problem& problem) {
   if (config.pool.provider != PoolConfig::Provider::kMemfd && !config.pool.has_size) return;
   const uint64_t memory_bytes = config.store.budget_bytes;
@@ -408,6 +408,16 @@ uint64_t guaranteed_bytes(const Config& config) {
   uint64_t sum_bytes = 0;
   for (const ClientRule& rule : config.clients) sum_bytes += rule.settings.guarantee_bytes;
   return std::max(sum_bytes, config.defaults.guarantee_bytes);
+}
+
+Result<void> check_funds(const Config& config, uint64_t memory_bytes) {
+  const uint64_t needed_bytes = guaranteed_bytes(config) + reserve_bytes(memory_bytes);
+  if (needed_bytes <= memory_bytes) return {};
+  const uint64_t whole_bytes = (needed_bytes + kMiB - 1) / kMiB * kMiB;
+  return fail(Errc::kMalformed, "the configured guarantees and the reserve need " +
+                                    format_size(whole_bytes) + ", the pool has " +
+                                    format_size(memory_bytes) +
+                                    ": write smaller guarantees, or more memory in [pool]");
 }
 
 bool XenConfig::admits(const store::ClientIdentity& identity) const {

@@ -106,6 +106,9 @@ uint64_t reserve_bytes(uint64_t budget_bytes);
 // What the configuration guarantees: to all clients it names, or to one that it does not.
 uint64_t guaranteed_bytes(const Config& config);
 
+// Whether a pool of so much memory can keep that, beside the reserve. Errors: kMalformed.
+Result<void> check_funds(const Config& config, uint64_t memory_bytes);
+
 // `file_name` stands in messages only. Errors: kMalformed.
 Result<Config> parse_config(std::string_view text, std::string_view file_name);
 

@@ -20,6 +20,22 @@ uint64_t persistent_pages(const ClientStats& stats) {
   return stats.pages[static_cast<size_t>(store::Kind::kPersistent)];
 }
 
+// While it lives no client can put new pages: what is looked at stays true.
+class NewPagesRefused {
+ public:
+  explicit NewPagesRefused(const Hooks& hooks) : hooks_(hooks) {
+    if (hooks_.refuse_new_pages) hooks_.refuse_new_pages(true);
+  }
+  ~NewPagesRefused() {
+    if (hooks_.refuse_new_pages) hooks_.refuse_new_pages(false);
+  }
+  NewPagesRefused(const NewPagesRefused&) = delete;
+  NewPagesRefused& operator=(const NewPagesRefused&) = delete;
+
+ private:
+  const Hooks& hooks_;
+};
+
 // What `set` asks for; what is absent stays as it is.
 struct SettingsChange {
   std::optional<uint64_t> weight;
@@ -160,6 +176,9 @@ Result<json> Dispatcher::destroy(Args& args) {
   const bool force = args.flag("force");
   if (client == nullptr) args.refuse("client", "write which client");
   TMEM_CHECK(args.finish());
+  // Of all clients, as the store cannot refuse one client's and wait for those under way; for the
+  // moment that it takes they use their disks.
+  const NewPagesRefused refused(hooks_);
   TMEM_TRY(const ClientStats found, find(*client));
   if (found.is_shared_pool)
     return fail(Errc::kConflict,

@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <list>
 #include <thread>
@@ -28,6 +29,7 @@ constexpr int kTickMs = 500;
 
 struct Connection {
   UniqueFd fd;
+  bool may_change = false;
   Session session;
   uint64_t progress_ms = 0;     // the last time a request began or an answer was read in full
   uint64_t mid_request_ms = 0;  // since when mid_request() holds; 0: it does not
@@ -64,6 +66,7 @@ class ControlServer::Loop {
   void run();
   void accept_some();
   void accept_one(UniqueFd fd);
+  bool has_room_for(const Peer& peer) const;
   void serve(Connection& connection, short events);
   void receive(Connection& connection);
   void send(Connection& connection);
@@ -139,7 +142,7 @@ void ControlServer::Loop::accept_some() {
 void ControlServer::Loop::accept_one(UniqueFd fd) {
   ++counters_.connections;
   const auto peer = listener_->identify(fd.get());
-  if (!peer || connections_.size() >= options_.connections_max) {
+  if (!peer || !has_room_for(*peer)) {
     ++counters_.connections_refused;
     const std::string line = Dispatcher::refusal(
         peer ? "no-space" : "os",
@@ -148,9 +151,16 @@ void ControlServer::Loop::accept_one(UniqueFd fd) {
     dispatcher_.log().line("a connection was refused: too many");
     return;
   }
-  connections_.push_back({std::move(fd),
+  connections_.push_back({std::move(fd), peer->may_change,
                           Session(dispatcher_, counters_, *peer, options_.line_bytes_max),
                           clock_.now_ms(), 0, false});
+}
+
+bool ControlServer::Loop::has_room_for(const Peer& peer) const {
+  const auto readers = std::count_if(connections_.begin(), connections_.end(),
+                                     [](const Connection& one) { return !one.may_change; });
+  return connections_.size() < options_.connections_max &&
+         (peer.may_change || static_cast<size_t>(readers) < options_.readers_max);
 }
 
 void ControlServer::Loop::serve(Connection& connection, short events) {

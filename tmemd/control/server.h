@@ -28,6 +28,7 @@ struct ServerOptions {
   unsigned mode = 0660;
   std::string group;              // see ControlConfig
   uint32_t connections_max = 64;  // one more is told so and closed
+  uint32_t readers_max = 48;  // of them, by who may only read: the rest stays for who may change
   uint32_t line_bytes_max = 64 * 1024;
   uint64_t idle_timeout_ms = 600'000;  // without any request
   uint64_t stall_timeout_ms = 10'000;  // half a request, or an answer that is not read
@@ -41,6 +42,9 @@ struct Hooks {
   std::function<Result<void>(bool force)> request_shutdown;
   // An object with the transport's counters; becomes "transport" in the answer of `stats`.
   std::function<nlohmann::json()> transport_stats;
+  // No client can put new pages until this was called with false as often as with true; when it
+  // returns, none that began before is under way.
+  std::function<void(bool refuse)> refuse_new_pages;
   // Ends the connection of this client and removes the client from the store. kNotFound if it has
   // no connection; the server then removes it from the store itself.
   std::function<Result<void>(uint32_t client)> disconnect_client;

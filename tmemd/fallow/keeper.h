@@ -42,7 +42,7 @@ struct KeeperOptions {
   std::vector<Watched> watched;                // Xen's word that memory runs low, for one
   // What the guests will be asked for, where the policy sets their memory; may be empty.
   std::function<uint64_t()> guests_bytes;
-  std::function<void(const std::string&)> log;
+  std::function<void(const std::string&)> log;  // what is wrong
   // Once, on the keeper's thread, when somebody else destroyed the pool domain.
   std::function<void()> on_lost;
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // tmem evacuate: a Xen guest brings its persistent pages home, so that it can be saved or migrated.
+#include <signal.h>
+
 #include <chrono>
-#include <thread>
 
 #include "tools/tmem/verbs.h"
 #include "tools/tmem/view.h"
@@ -17,9 +18,32 @@ struct EvacuateOptions {
 
 constexpr std::chrono::milliseconds kLookAgain{200};
 
+// What ends the program comes out of wait() only: the request has to be taken back. What was
+// ignored (nohup) stays so.
+class Interruptions {
+ public:
+  Interruptions() {
+    sigemptyset(&signals_);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+      struct sigaction action {};
+      if (sigaction(number, nullptr, &action) == 0 && action.sa_handler != SIG_IGN)
+        sigaddset(&signals_, number);
+    }
+    (void)sigprocmask(SIG_BLOCK, &signals_, nullptr);
+  }
+  // True: the program is to end.
+  bool wait(std::chrono::nanoseconds pause) const {
+    const timespec time{0, pause.count()};
+    return sigtimedwait(&signals_, nullptr, &time) > 0;
+  }
+
+ private:
+  sigset_t signals_{};
+};
+
 // What the daemon says of a client; nothing if it is gone. Failures are printed.
-std::optional<ClientView> look(Daemon& daemon, uint64_t number) {
-  const auto result = daemon.ask("list", {{"client", number}});
+std::optional<ClientView> look(Daemon& daemon, const std::string& client) {
+  const auto result = daemon.ask("list", {{"client", client}});
   if (!result) return std::nullopt;
   const std::vector<ClientView> views = views_of(result->value("clients", json::array()));
   if (views.empty()) return std::nullopt;
@@ -27,10 +51,11 @@ std::optional<ClientView> look(Daemon& daemon, uint64_t number) {
 }
 
 // Empty: it is done. Else why not.
-std::string wait_until_home(Daemon& daemon, uint64_t number, uint32_t timeout_s) {
+std::string wait_until_home(Daemon& daemon, const Interruptions& interruptions,
+                            const std::string& uuid, uint32_t timeout_s) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(timeout_s);
   while (true) {
-    const auto client = look(daemon, number);
+    const auto client = look(daemon, uuid);
     if (!client) return "the guest or tmemd went away meanwhile";
     if (!client->evacuate_error.empty()) return "the guest cannot: " + client->evacuate_error;
     // What the guest says is not enough: its flushes are still on their way, or it is wrong.
@@ -40,22 +65,32 @@ std::string wait_until_home(Daemon& daemon, uint64_t number, uint32_t timeout_s)
                                   : "the guest has not done it within ") +
              std::to_string(timeout_s) + " s; " + std::to_string(client->pages_persistent) +
              " persistent pages are left in the pool";
-    std::this_thread::sleep_for(kLookAgain);
+    if (interruptions.wait(kLookAgain)) return "interrupted";
   }
+}
+
+// Empty: the guest is not asked any more, or gone. Else what is left to do.
+std::string take_back(Daemon& daemon, const std::string& uuid) {
+  const auto done = daemon.try_ask("evacuate", {{"client", uuid}, {"cancel", true}});
+  const bool gone = daemon.exit_code() == kExitFailed && done.error().code == Errc::kNotFound;
+  if (done || gone) return "";
+  return "; the guest may still be asked to: take that back with 'tmem evacuate --cancel " + uuid +
+         "'";
 }
 
 int run_evacuate(const Globals& globals, const EvacuateOptions& options) {
   Daemon daemon(globals);
-  const auto asked =
-      daemon.ask("evacuate", {{"client", options.client}, {"cancel", options.cancel}});
+  const auto client = look(daemon, options.client);
+  if (!client) return daemon.exit_code();
+  // From here on by its uuid: name and number may be another guest's by the end.
+  const std::string& uuid = client->uuid;
+  const Interruptions interruptions;
+  const auto asked = daemon.ask("evacuate", {{"client", uuid}, {"cancel", options.cancel}});
   if (!asked) return daemon.exit_code();
   if (!options.cancel) {
-    const uint64_t number = number_at(*asked, "/number");
-    const std::string problem = wait_until_home(daemon, number, options.timeout_s);
-    if (!problem.empty()) {
-      (void)daemon.try_ask("evacuate", {{"client", number}, {"cancel", true}});
-      return complain(kExitFailed, "not evacuated: " + problem);
-    }
+    const std::string problem = wait_until_home(daemon, interruptions, uuid, options.timeout_s);
+    if (!problem.empty())
+      return complain(kExitFailed, "not evacuated: " + problem + take_back(daemon, uuid));
   }
   return globals.as_json ? print_json(*asked) : kExitOk;
 }

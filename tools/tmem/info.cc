@@ -74,6 +74,7 @@ Lines memory_lines(const json& memory) {
   if (!memory.is_object()) return {};
   const auto text_or_none = [](const std::string& text) { return text.empty() ? "-" : text; };
   const json domain = memory.value("pool_domain", json());
+  const json stranded = memory.value("stranded_slots", json());
   const bool room = !text_at(memory, "/room/state").empty();
   return {
       {"provider", text_or_none(text_at(memory, "/provider"))},
@@ -81,6 +82,7 @@ Lines memory_lines(const json& memory) {
       {"provider_held_mib", mib_or_none(memory, "/held_bytes")},
       {"provider_limit_mib", mib_or_none(memory, "/limit_bytes")},
       {"provider_freeable_mib", mib_or_none(memory, "/freeable_bytes")},
+      {"stranded_slots", stranded.is_number() ? stranded.dump() : "-"},
       {"take_mib_per_s", mib_or_none(memory, "/take_bytes_per_s")},
       {"give_back_mib_per_s", mib_or_none(memory, "/give_back_bytes_per_s")},
       {"host_total_mib", mib_or_none(memory, "/host/total_bytes")},

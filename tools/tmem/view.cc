@@ -31,7 +31,7 @@ uint64_t ClientView::counter(const char* counter_name) const {
 }
 
 std::string ClientView::state() const {
-  return frozen ? "frozen" : is_shared_pool ? "shared" : "ok";
+  return frozen ? "frozen" : is_shared_pool ? "shared" : evacuating ? "evacuating" : "ok";
 }
 
 std::string ClientView::dedup_text() const {

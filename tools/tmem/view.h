@@ -48,7 +48,7 @@ struct ClientView {
   uint64_t counter(const char* counter_name) const;
   // Number and uuid together: numbers may be used again.
   std::string key() const { return std::to_string(number) + "/" + uuid; }
-  // "frozen", "shared" or "ok".
+  // "frozen", "shared", "evacuating" or "ok".
   std::string state() const;
   // The scope, with its group: "group:web".
   std::string dedup_text() const;

@@ -74,6 +74,7 @@ PoolDomain::PoolDomain(UniqueFd lock, std::unique_ptr<Hypervisor> hypervisor,
       slots_held_max_(static_cast<uint32_t>(options.bytes_max / kSlotBytes)),
       report_(std::move(recovered.report)),
       now_ns_(options.now_ns),
+      on_stranded_(options.on_stranded),
       floor_bytes_(options.floor_bytes),
       states_(recovered.slots_max, State::kFree),
       slots_taken_(static_cast<uint32_t>(recovered.slots.size())) {
@@ -162,8 +163,9 @@ Result<void> PoolDomain::fill(uint32_t slot) {
   if (done) {
     done = table_->record(slot, frames);
     if (done) return {};
-    if (!hypervisor_->unmap(place_of(slot), kSlotBytes)) {
-      settle(slot, State::kStranded);
+    const auto unmapped = hypervisor_->unmap(place_of(slot), kSlotBytes);
+    if (!unmapped) {
+      strand(slot, unmapped.error());
       return done;
     }
   }
@@ -180,8 +182,8 @@ void PoolDomain::release(SlotId id) {
     states_[slot] = State::kBusy;
   }
   const auto emptied = empty(slot);
-  settle(slot, emptied ? State::kFree : State::kStranded);
-  if (!emptied) return;
+  if (!emptied) return strand(slot, emptied.error());
+  settle(slot, State::kFree);
   given_bytes_ += kSlotBytes;
   give_ns_ += now_ns_() - start_ns;
 }
@@ -208,6 +210,15 @@ void PoolDomain::settle(uint32_t slot, State state) {
   if (state != State::kFree) return;
   --slots_taken_;
   lowest_free_ = std::min(lowest_free_, slot);
+}
+
+void PoolDomain::strand(uint32_t slot, const Error& why) {
+  settle(slot, State::kStranded);
+  if (on_stranded_ && !told_stranded_.exchange(true))
+    on_stranded_(
+        "2 MiB of the pool domain can be neither used nor given back before tmemd starts "
+        "again ('tmem info stranded_slots' counts more of them): " +
+        why.message);
 }
 
 std::vector<SlotId> PoolDomain::enumerate() const {

@@ -7,6 +7,7 @@
 #pragma once
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -34,6 +35,8 @@ struct PoolDomainOptions {
   std::chrono::milliseconds lock_patience{10'000};
   uint64_t mappings_max = read_mappings_max();
   uint64_t (*now_ns)() = steady_now_ns;
+  // Once, with the reason, when a slot is stranded first. Any thread; must not block.
+  std::function<void(const std::string&)> on_stranded = {};
 };
 
 // What it cost since the pool was opened.
@@ -104,6 +107,7 @@ class PoolDomain final : public SlotProvider {
   Result<void> fill(uint32_t slot);
   Result<void> empty(uint32_t slot);
   void settle(uint32_t slot, State state);
+  void strand(uint32_t slot, const Error& why);
 
   // In the order of their ends: mappings go before the hypervisor, the lock goes last.
   const UniqueFd lock_;
@@ -117,9 +121,11 @@ class PoolDomain final : public SlotProvider {
   const uint32_t slots_held_max_;
   const RecoveryReport report_;
   uint64_t (*const now_ns_)();
+  const std::function<void(const std::string&)> on_stranded_;
 
   std::atomic<uint64_t> floor_bytes_;
   std::atomic<uint32_t> stranded_slots_{0};
+  std::atomic<bool> told_stranded_{false};
   std::atomic<uint64_t> taken_bytes_{0};
   std::atomic<uint64_t> take_ns_{0};
   std::atomic<uint64_t> given_bytes_{0};

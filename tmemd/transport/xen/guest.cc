@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tmem/text.hpp"
+
 namespace tmem::transport::xen {
 namespace {
 
@@ -13,6 +15,8 @@ constexpr uint64_t kBindPatienceMs = 5'000;
 constexpr uint64_t kBindPauseMs = 50;
 // Another client with this uuid still lives: a guest that migrates within the host.
 constexpr uint64_t kClientPauseMs = 500;
+// The domain's nodes are gone: it dies, and Xen will say so. Or xenstore does not answer.
+constexpr uint64_t kStorePauseMs = 2'000;
 // A connection that lasted shorter earns a penalty, doubled each time.
 constexpr uint64_t kSettledMs = 10'000;
 constexpr uint64_t kPenaltyMinMs = 100;
@@ -28,19 +32,17 @@ Guest::Guest(GuestWorld& world, store::ClientIdentity identity)
     : world_(world),
       identity_(std::move(identity)),
       frontend_(frontend_path(identity_.domid)),
-      backend_(backend_path(identity_.domid)) {
-  ++world_.counters.guests_seen;
-}
+      backend_(backend_path(identity_.domid)) {}
 
 Guest::~Guest() {
   drop_connection();
   drop_client();
 }
 
-BusState Guest::frontend_state() const {
-  const auto number = read_number(*world_.platform.store, frontend_ + "/state");
-  if (!number || *number > static_cast<uint32_t>(BusState::kClosed)) return BusState::kNone;
-  return static_cast<BusState>(*number);
+Result<BusState> Guest::read_state(const std::string& folder) const {
+  TMEM_TRY(const auto text, world_.platform.store->look(folder + "/state"));
+  const auto number = parse_number(text.value_or(""), static_cast<uint32_t>(BusState::kClosed));
+  return number ? static_cast<BusState>(*number) : BusState::kNone;
 }
 
 void Guest::write_state(BusState state) {
@@ -48,23 +50,25 @@ void Guest::write_state(BusState state) {
     world_.options.log(title() + ": " + done.error().message);
 }
 
-void Guest::begin() {
-  const auto old_backend = read_number(*world_.platform.store, backend_ + "/state");
-  const BusState state = frontend_state();
+Result<void> Guest::begin() {
+  TMEM_TRY(const BusState old_backend, read_state(backend_));
+  TMEM_TRY(const BusState state, read_state(frontend_));
+  ++world_.counters.guests_seen;
   // Without a frontend they are those of a dead domain that had the same number.
   if (state == BusState::kNone) world_.platform.store->remove(backend_folder(identity_.domid));
   make_nodes();
-  const bool was_connected = old_backend == static_cast<uint32_t>(BusState::kConnected) &&
+  const bool was_connected = old_backend == BusState::kConnected &&
                              (state == BusState::kInitialised || state == BusState::kConnected);
-  const bool is_new = !old_backend || state == BusState::kNone;
+  const bool is_new = old_backend == BusState::kNone || state == BusState::kNone;
   if (was_connected) {
     phase_ = Phase::kTakingOver;
-  } else if (is_new || old_backend == static_cast<uint32_t>(BusState::kInitWait)) {
+  } else if (is_new || old_backend == BusState::kInitWait) {
     offer();
   } else {
     close_backend();
   }
   look();
+  return {};
 }
 
 // What does not exist yet; and our limits, which an earlier daemon may have had otherwise.
@@ -90,30 +94,48 @@ void Guest::make_nodes() {
     world_.options.log(title() + ": " + done.error().message);
 }
 
-// Lets the guest connect. A frontend that is gone is made anew.
+// Lets the guest connect. A frontend that is gone is made anew, unless the toolstack has removed
+// all nodes of the domain: new ones would outlive it.
 void Guest::offer() {
   phase_ = Phase::kOffered;
   due_ms_ = kNever;
   binding_until_ms_ = 0;
-  write_state(BusState::kInitWait);
   XenStore& store = *world_.platform.store;
-  if (store.read(frontend_ + "/state")) return;
-  Result<void> made = store.make(frontend_, {identity_.domid, kOurDomain});
-  if (made)
-    made = store.write_all({{frontend_ + "/backend", backend_},
-                            {frontend_ + "/backend-id", number_of(kOurDomain)},
-                            {frontend_ + "/state", text_of(BusState::kInitialising)}});
-  if (!made) world_.options.log(title() + ": " + made.error().message);
+  const std::string guard = domain_path(identity_.domid) + "/name";
+  Result<void> made =
+      store.write_while(guard, {{backend_ + "/state", text_of(BusState::kInitWait)}});
+  const auto state = store.look(frontend_ + "/state");
+  if (made && state && !*state)
+    made = store.write_while(guard, {frontend_, {identity_.domid, kOurDomain}},
+                             {{frontend_ + "/backend", backend_},
+                              {frontend_ + "/backend-id", number_of(kOurDomain)},
+                              {frontend_ + "/state", text_of(BusState::kInitialising)}});
+  if (made) return;
+  if (made.error().code != Errc::kNotFound)
+    world_.options.log(title() + ": " + made.error().message);
+  phase_ = Phase::kClosed;
+  due_ms_ = now_ms() + kStorePauseMs;
 }
 
 void Guest::look() {
-  const BusState state = frontend_state();
+  const auto state = read_state(frontend_);
+  if (state) {
+    if (std::exchange(store_fails_, false)) due_ms_ = kNever;
+    return follow(*state);
+  }
+  // xenstore's fault, not the guest's: all stays as it is.
+  if (!std::exchange(store_fails_, true))
+    world_.options.log(title() + ": " + state.error().message);
+  due_ms_ = now_ms() + kStorePauseMs;
+}
+
+void Guest::follow(BusState state) {
   switch (phase_) {
     case Phase::kTakingOver:
       if (state == BusState::kInitialised || state == BusState::kConnected) return try_connect();
       return hang_up("the frontend closed");
     case Phase::kOffered:
-      if (state == BusState::kInitialised) return try_connect();
+      if (state == BusState::kInitialised && !(evacuating_ && is_away())) return try_connect();
       if (state == BusState::kConnected)
         return refuse({Errc::kMalformed, "the frontend went to state 4 before the backend"});
       if (state == BusState::kNone) return hang_up("the frontend's nodes are gone");
@@ -202,7 +224,7 @@ void Guest::refuse(const Error& error) {
   ++world_.counters.refused;
   report(error.message);
   close_backend();
-  look_when_closed(frontend_state());
+  look();
 }
 
 void Guest::hang_up(const std::string& why) {
@@ -211,7 +233,7 @@ void Guest::hang_up(const std::string& why) {
     world_.options.note(title() + " is disconnected: " + why);
   }
   close_backend();
-  look_when_closed(frontend_state());
+  look();
 }
 
 void Guest::misbehaved(uint64_t connection, CloseReason reason) {
@@ -234,7 +256,17 @@ void Guest::set_evacuating(bool on) {
     return world_.options.log(title() + ": " + done.error().message);
   evacuating_ = on;
   // The frontend looks when the state is written.
-  if (phase_ == Phase::kConnected) write_state(BusState::kConnected);
+  if (phase_ == Phase::kConnected) return write_state(BusState::kConnected);
+  // It may wait to be connected.
+  look();
+}
+
+// Without a connection, and nothing in the pool has to wait for one: asked to evacuate, it has done
+// so, as long as it is not connected. (It would put pages before it sees what it is asked.)
+bool Guest::is_away() const {
+  constexpr auto kPersistent = static_cast<size_t>(store::Kind::kPersistent);
+  return connection_ == nullptr && client_ != nullptr && phase_ != Phase::kTakingOver &&
+         world_.store.client_stats(*client_).pages[kPersistent] == 0;
 }
 
 // Unmaps and unbinds, then says so; and sets how long the guest has to wait before it may connect.
@@ -288,6 +320,7 @@ GuestInfo Guest::info() const {
   info.client = client_ != nullptr ? world_.store.number(*client_) : 0;
   info.state = kNames.at(static_cast<size_t>(phase_));
   info.evacuating = evacuating_;
+  if (is_away()) return info;  // whatever it said when it was connected
   XenStore& store = *world_.platform.store;
   // In this order: a guest that evacuates has refused new pages before it says so.
   const bool begun = read_number(store, frontend_ + "/evacuating").value_or(0) == 1;

@@ -67,7 +67,8 @@ struct GuestInfo {
   uint32_t client = 0;  // the store's number; 0: none yet
   std::string state;    // offered, taking-over, connected, closed
   bool evacuating = false;
-  // What the guest says; while it is asked to evacuate, only if it has begun to.
+  // What the guest says; while it is asked to evacuate, only if it has begun to. Without a
+  // connection: true when it has no persistent pages.
   bool can_migrate = true;
   std::string evacuate_error;  // of the guest
   uint32_t queues = 0;
@@ -85,8 +86,9 @@ class Guest {
   Guest(const Guest&) = delete;
   Guest& operator=(const Guest&) = delete;
 
-  // Makes the nodes, or takes over what an earlier daemon left.
-  void begin();
+  // Makes the nodes, or takes over what an earlier daemon left. Errors: kOs, nothing was done as
+  // xenstore cannot be read.
+  Result<void> begin();
   // Looks at the frontend's state and acts on it; any time, any number of times.
   void look();
   // look() has something to do by itself at this time; UINT64_MAX: only after an event.
@@ -110,10 +112,11 @@ class Guest {
  private:
   enum class Phase { kOffered, kTakingOver, kConnected, kClosed };
 
-  BusState frontend_state() const;
+  Result<BusState> read_state(const std::string& folder) const;
   void write_state(BusState state);
   void make_nodes();
   void offer();
+  void follow(BusState state);
   void try_connect();
   Result<void> connect();
   Result<void> ensure_client();
@@ -124,6 +127,7 @@ class Guest {
   void drop_client();
   void close_backend();
   void look_when_closed(BusState state);
+  bool is_away() const;
   void report(const std::string& why);
   std::string title() const;
   uint64_t now_ms() const { return world_.clock.now_ms(); }
@@ -134,7 +138,8 @@ class Guest {
   const std::string backend_;
   Phase phase_ = Phase::kOffered;
   bool evacuating_ = false;
-  bool has_error_ = false;  // our error node may exist
+  bool has_error_ = false;    // our error node may exist
+  bool store_fails_ = false;  // said so already
   uint64_t connection_number_ = 0;
   uint64_t connected_at_ms_ = 0;
   uint64_t binding_until_ms_ = 0;  // 0: the last bind did not fail

@@ -64,12 +64,14 @@ void Guests::remove_leftovers(const std::vector<Domain>& domains) {
 }
 
 // It may not use tmem; an earlier daemon may have let it.
-void Guests::turn_away(const Domain& domain) {
-  turned_away_.insert({domain.id, domain.handle});
+Result<void> Guests::turn_away(const Domain& domain) {
   const std::string state = backend_path(domain.id) + "/state";
-  if (!world_.platform.store->read(state)) return;
+  TMEM_TRY(const auto old_state, world_.platform.store->look(state));
+  turned_away_.insert({domain.id, domain.handle});
+  if (!old_state) return {};
   for (const BusState closing : {BusState::kClosing, BusState::kClosed})
     (void)world_.platform.store->write(state, std::to_string(static_cast<uint32_t>(closing)));
+  return {};
 }
 
 bool Guests::handle() {
@@ -101,15 +103,17 @@ bool Guests::take_events() {
 void Guests::scan() {
   next_scan_ms_ = world_.clock.now_ms() + kScanMs;
   const auto domains = world_.platform.domains->list();
-  if (!domains) {
-    if (!std::exchange(scan_failed_, true)) world_.options.log(domains.error().message);
-    return;
-  }
-  scan_failed_ = false;
-  bury_dead(*domains);
-  remove_leftovers(*domains);
-  for (const Domain& domain : *domains)
-    if (!domain.dying) consider(domain);
+  const Result<void> taken_in = domains ? take_in(*domains) : tl::make_unexpected(domains.error());
+  if (std::exchange(scan_failed_, !taken_in) || taken_in) return;
+  world_.options.log(taken_in.error().message);
+}
+
+Result<void> Guests::take_in(const std::vector<Domain>& domains) {
+  bury_dead(domains);
+  remove_leftovers(domains);
+  for (const Domain& domain : domains)
+    if (!domain.dying) TMEM_CHECK(consider(domain));
+  return {};
 }
 
 // A number may belong to another domain already: the handle tells.
@@ -132,18 +136,21 @@ void Guests::bury_dead(const std::vector<Domain>& domains) {
   std::erase_if(turned_away_, [&lives](const auto& one) { return !lives(one.first, one.second); });
 }
 
-void Guests::consider(const Domain& domain) {
-  if (guests_.contains(domain.id) || turned_away_.contains({domain.id, domain.handle})) return;
+Result<void> Guests::consider(const Domain& domain) {
+  if (guests_.contains(domain.id) || turned_away_.contains({domain.id, domain.handle})) return {};
   // Without a name the toolstack has not introduced it yet.
-  const auto name = world_.platform.store->read(domain_path(domain.id) + "/name");
-  if (!name) return;
+  TMEM_TRY(const auto name, world_.platform.store->look(domain_path(domain.id) + "/name"));
+  if (!name) return {};
   const store::ClientIdentity identity{domain.handle, domain.id, name_of(*name)};
   if (!world_.options.admits(identity)) return turn_away(domain);
-  const auto [place, added] = guests_.emplace(domain.id, std::make_unique<Guest>(world_, identity));
+  auto guest = std::make_unique<Guest>(world_, identity);
+  TMEM_CHECK(guest->begin());
+  guests_.emplace(domain.id, std::move(guest));
+  // It fires at once, so what happened meanwhile is seen.
   const auto watched =
       world_.platform.store->watch(frontend_path(domain.id) + "/state", token_of(domain.id));
   if (!watched) world_.options.log(watched.error().message);
-  place->second->begin();
+  return {};
 }
 
 void Guests::note_closed_queue(const ClosedQueue& closed) {

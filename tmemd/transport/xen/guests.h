@@ -48,8 +48,9 @@ class Guests {
   bool take_events();
   void scan();
   void bury_dead(const std::vector<Domain>& domains);
-  void consider(const Domain& domain);
-  void turn_away(const Domain& domain);
+  Result<void> take_in(const std::vector<Domain>& domains);
+  Result<void> consider(const Domain& domain);
+  Result<void> turn_away(const Domain& domain);
   void remove_leftovers(const std::vector<Domain>& domains);
 
   GuestWorld& world_;
