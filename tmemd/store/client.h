@@ -69,6 +69,7 @@ struct Pool {
   std::atomic<Client*> home{nullptr};  // who holds its pages: the client, or the shared pool
   std::array<std::atomic<uint64_t>, kShards> pages_in{};  // by key shard, written under its lock
   Uuid uuid{};                                            // under the client's mutex
+  bool flush_queued = false;  // for reclaim, which has not looked yet; under the queue's mutex
   // By key shard, guarded by it. Objects of an older generation stand in front.
   std::array<PoolObjectList, kShards> objects;
 

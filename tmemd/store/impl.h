@@ -109,11 +109,17 @@ class Impl {
  private:
   struct Pending {
     ClientRef client;
-    uint32_t pool;
-    uint32_t last_pool;
-    uint32_t shard;
-    bool removal;  // of the client: forget it at the end
+    uint32_t pool = 0;
+    uint32_t last_pool = 0;
+    uint32_t shard = 0;
+    bool removal = false;  // of the client: forget it at the end
+    bool is_new = false;   // a flush nobody looked at: its pool's flush_queued is set
   };
+  size_t pending_count() const {
+    const std::lock_guard lock(pending_mutex_);
+    return pending_.size();
+  }
+  std::optional<Pending> take_pending();
   bool reclaim_slice(Pending& pending, uint32_t limit);
   bool finish_removal(Client& client);
   // Evicts the page unless it, or its content, was replaced since `sharer` was found: then the
@@ -166,11 +172,11 @@ class Impl {
   std::atomic<uint64_t> allocations_seen_{0};
   std::atomic<uint32_t> heap_shard_{0};  // where drop_objects() goes on
   std::atomic<uint64_t> active_ms_{0};   // when maintain last saw puts
-  std::mutex pending_mutex_;             // innermost
-  std::deque<Pending> pending_;
-  std::mutex shrink_mutex_;       // guards the two below; outermost
-  uint32_t left_slot_ = kNoSlot;  // that drain_some() could not empty
-  unsigned drain_failures_ = 0;   // in a row
+  mutable std::mutex pending_mutex_;     // innermost
+  std::deque<Pending> pending_;          // at most one new entry a pool
+  std::mutex shrink_mutex_;              // guards the two below; outermost
+  uint32_t left_slot_ = kNoSlot;         // that drain_some() could not empty
+  unsigned drain_failures_ = 0;          // in a row
   static constexpr uint32_t kNoSlot = ~0u;
 };
 

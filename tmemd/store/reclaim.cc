@@ -35,12 +35,14 @@ std::vector<std::shared_ptr<Owner>> Impl::owners() const {
 
 void Impl::add_flushed(ClientRef client, uint32_t pool) {
   const std::lock_guard lock(pending_mutex_);
-  pending_.push_back({std::move(client), pool, pool, 0, false});
+  if (std::exchange(client->pools[pool].flush_queued, true)) return;
+  pending_.push_back(
+      {.client = std::move(client), .pool = pool, .last_pool = pool, .is_new = true});
 }
 
 void Impl::add_removed(ClientRef client) {
   const std::lock_guard lock(pending_mutex_);
-  pending_.push_back({std::move(client), 0, kPoolsMax - 1, 0, true});
+  pending_.push_back({.client = std::move(client), .last_pool = kPoolsMax - 1, .removal = true});
 }
 
 // False when nothing stale is left from the cursor on. Each slice is of another shard: whoever
@@ -85,26 +87,33 @@ bool Impl::finish_removal(Client& client) {
   return true;
 }
 
+// A flush from here on is queued anew, as it may leave pages behind the cursor.
+std::optional<Impl::Pending> Impl::take_pending() {
+  const std::lock_guard lock(pending_mutex_);
+  if (pending_.empty()) return std::nullopt;
+  Pending pending = std::move(pending_.front());
+  pending_.pop_front();
+  if (std::exchange(pending.is_new, false))
+    pending.client->pools[pending.pool].flush_queued = false;
+  return pending;
+}
+
+// Looks at each entry once, however many guests add meanwhile.
 bool Impl::reclaim_pending(uint32_t limit) {
-  size_t waiting = 0;  // removed clients with segments busy in another thread: later
-  while (true) {
-    Pending pending;
-    {
-      const std::lock_guard lock(pending_mutex_);
-      if (pending_.size() <= waiting) return false;
-      pending = std::move(pending_.front());
-      pending_.pop_front();
-    }
-    const bool freed = reclaim_slice(pending, limit);
-    if (!freed && (!pending.removal || finish_removal(*pending.client))) continue;
+  for (size_t left = pending_count(); left > 0; --left) {
+    auto pending = take_pending();
+    if (!pending) return false;
+    const bool freed = reclaim_slice(*pending, limit);
+    if (!freed && (!pending->removal || finish_removal(*pending->client))) continue;
     const std::lock_guard lock(pending_mutex_);
     if (freed) {
-      pending_.push_front(std::move(pending));
+      pending_.push_front(*std::move(pending));
       return true;
     }
-    pending_.push_back(std::move(pending));
-    ++waiting;
+    // A removed client with segments busy in another thread: later.
+    pending_.push_back(*std::move(pending));
   }
+  return false;
 }
 
 // ---- For a put ----
