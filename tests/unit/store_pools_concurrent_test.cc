@@ -5,7 +5,7 @@
 #include <future>
 #include <thread>
 
-#include "tests/unit/store_world.h"
+#include "tests/unit/busy_guest.h"
 
 namespace tmem::store {
 namespace {
@@ -16,6 +16,31 @@ double ms_of(Work work) {
   work();
   const auto took = std::chrono::steady_clock::now() - start;
   return std::chrono::duration<double, std::milli>(took).count();
+}
+
+// A guest that joins the shared pool and leaves it, often as its only member; it reconnects now and
+// then. Empty, or what went wrong.
+std::string join_and_leave(Store& store, uint8_t number, uint32_t rounds) {
+  constexpr uint32_t kRoundsConnected = 16;
+  Worker worker;
+  ClientRef client;
+  for (uint32_t round = 0; round < rounds; ++round) {
+    if (round % kRoundsConnected == 0) {
+      if (client != nullptr) store.remove_client(*client);
+      (void)store.maintain(worker, 64);  // so that clients' numbers are free again
+      const auto added = store.add_client({uuid_of(number), DomId{number}, "guest"}, {});
+      if (!added) return added.error().message;
+      client = *added;
+    }
+    if (store.create_pool(*client, PoolId{8}, shared_pool(9)) != Status::kOk) return "create";
+    for (uint32_t i = 0; i < 4; ++i)
+      if (store.put(worker, *client, key(8, i, round), text(i)) != Status::kOk) return "put";
+    if (store.flush_page(worker, *client, key(8, 0, round)) == Status::kNoSuchPool) return "flush";
+    if (round % kRoundsConnected == kRoundsConnected - 1) continue;  // leaves by disconnecting
+    if (store.destroy_pool(*client, PoolId{8}) != Status::kOk) return "destroy";
+  }
+  store.remove_client(*client);
+  return {};
 }
 
 }  // namespace
@@ -55,6 +80,58 @@ TEST_CASE("a guest that flushes without pause keeps neither maintain nor a put f
   stop = true;
   flushes.get();
   CHECK(count < kFlushesMax);
+  CHECK(w.invariants() == "hold");
+}
+
+TEST_CASE("a guest joins a shared pool while its last member leaves", "[store][concurrent]") {
+  World w;
+  for (const uint8_t number : {uint8_t{1}, uint8_t{2}})
+    w.store->authorise_shared({uuid_of(9), uuid_of(number)}, true);
+  std::atomic<bool> stop = false;
+  auto background =
+      std::async(std::launch::async, [&] { return maintain(*w.store, w.clock, stop); });
+  std::vector<std::future<std::string>> guests;
+  for (const uint8_t number : {uint8_t{1}, uint8_t{2}})
+    guests.push_back(std::async(
+        std::launch::async, [&w, number] { return join_and_leave(*w.store, number, kOps / 50); }));
+  for (auto& guest : guests) CHECK(guest.get() == "");
+  stop = true;
+  CHECK(background.get() == "");
+  CHECK(w.settle());
+  CHECK(w.store->stats().clients == 0);
+  CHECK(w.store->stats().contents == 0);
+  CHECK(w.invariants() == "hold");
+}
+
+TEST_CASE("an administrator removes a shared pool while guests join and leave",
+          "[store][concurrent]") {
+  World w;
+  const ClientRef a = w.add(1);
+  w.store->authorise_shared({uuid_of(9), uuid_of(1)}, true);
+  std::atomic<bool> stop = false;
+  auto administrator = std::async(std::launch::async, [&] {
+    Worker worker;
+    while (!stop) {
+      for (const ClientStats& stats : w.store->all_client_stats())
+        if (const ClientRef c = w.store->find_client(stats.number); c && stats.is_shared_pool)
+          w.store->remove_client(*c);
+      (void)w.store->maintain(worker, 8);
+    }
+  });
+  uint32_t created = 0;
+  for (uint32_t i = 0; i < 2'000 && created < 50; ++i) {
+    if (w.store->create_pool(*a, PoolId{8}, shared_pool(9)) != Status::kOk) continue;
+    ++created;
+    const Status status = w.put(a, key(8, i, i), text(i));
+    CHECK((status == Status::kOk || status == Status::kNoSuchPool));
+    CHECK(w.store->destroy_pool(*a, PoolId{8}) == Status::kOk);
+  }
+  stop = true;
+  administrator.get();
+  CHECK(created == 50);
+  CHECK(w.settle());
+  CHECK(w.store->stats().clients == 1);
+  CHECK(w.store->stats().contents == 0);
   CHECK(w.invariants() == "hold");
 }
 

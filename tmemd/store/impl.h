@@ -63,6 +63,12 @@ class Impl {
   }
   Status put(Worker& worker, Client& client, const Key& key, PageBytes page, Payment payment);
   void count(Worker::State& worker, Client& client, Counter which, uint64_t n = 1);
+
+  // ---- pools.cc ----
+  ClientRef join_shared(Client& client, const Uuid& uuid);
+  void leave_shared(Client& home);
+  // Of a client that was just marked as gone: its pools end, its pages go by and by.
+  void remove_pools(Client& client);
   void destroy_pool_of(Client& client, uint32_t pool, bool recreate);
   uint32_t new_generation();
 
