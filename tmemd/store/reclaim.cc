@@ -201,7 +201,7 @@ bool Impl::best_effort_fits() {
 bool Impl::make_room(Worker::State& worker) {
   unsigned blocks_done = 0;
   if (reclaim_pending(4 * kSlicePages)) return true;
-  if (!blocks.has_heap()) return evict_objects();
+  if (blocks.lacks_heap()) return evict_objects();
   const uint64_t before = blocks.used_bytes();
   // Neither gains anything from incompressible pages.
   if (nursery_full() && compress_some(worker, Tier::kRaw, kAnyAge, &blocks_done) &&
