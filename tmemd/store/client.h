@@ -40,7 +40,7 @@ struct ObjectNode {
   uint64_t hash = 0;      // of its key
   Handle record = 0;
   uint64_t pages = 0;
-  Leaf* leaves = nullptr;  // list, owned
+  Leaf* leaves = nullptr;  // list, owned, the newest first
 
   // Nobody can see its pages any more: it was flushed, or its pool.
   bool is_stale() const;
