@@ -126,6 +126,7 @@ class Impl {
     return pending_.size();
   }
   std::optional<Pending> take_pending();
+  bool reclaim_from(Pool& pool, uint32_t& next_shard, uint32_t limit);
   bool reclaim_slice(Pending& pending, uint32_t limit);
   bool finish_removal(Client& client);
   // Evicts the page unless it, or its content, was replaced since `sharer` was found: then the

@@ -45,24 +45,28 @@ void Impl::add_removed(ClientRef client) {
   pending_.push_back({.client = std::move(client), .last_pool = kPoolsMax - 1, .removal = true});
 }
 
+// Frees stale pages of one shard, the first from `next_shard` on that has some.
+bool Impl::reclaim_from(Pool& pool, uint32_t& next_shard, uint32_t limit) {
+  for (uint32_t looked = 0; looked < kShards; ++looked) {
+    const uint32_t s = std::exchange(next_shard, (next_shard + 1) % kShards);
+    KeyShard& shard = *shards[s];
+    const std::lock_guard lock(shard.lock);
+    auto& objects = pool.objects[s];
+    if (objects.empty()) continue;
+    ObjectNode& object = objects.front();
+    if (!object.is_stale()) continue;
+    shard.remove_pages(object, limit, false);
+    shard.forget_if_empty(object);
+    return true;
+  }
+  return false;
+}
+
 // False when nothing stale is left from the cursor on. Each slice is of another shard: whoever
 // waits for a shard's lock gets it before the next slice there.
 bool Impl::reclaim_slice(Pending& pending, uint32_t limit) {
-  for (; pending.pool <= pending.last_pool; ++pending.pool) {
-    Pool& pool = pending.client->pools[pending.pool];
-    for (uint32_t looked = 0; looked < kShards; ++looked) {
-      const uint32_t s = std::exchange(pending.shard, (pending.shard + 1) % kShards);
-      KeyShard& shard = *shards[s];
-      const std::lock_guard lock(shard.lock);
-      auto& objects = pool.objects[s];
-      if (objects.empty()) continue;
-      ObjectNode& object = objects.front();
-      if (!object.is_stale()) continue;
-      shard.remove_pages(object, limit, false);
-      shard.forget_if_empty(object);
-      return true;
-    }
-  }
+  for (; pending.pool <= pending.last_pool; ++pending.pool)
+    if (reclaim_from(pending.client->pools[pending.pool], pending.shard, limit)) return true;
   return false;
 }
 
@@ -216,7 +220,10 @@ bool Impl::make_room(Worker::State& worker) {
 }
 
 bool Impl::make_room_under_cap(Worker::State& worker, Client& client) {
-  return reclaim_pending(4 * kSlicePages) || evict_from(worker, client);
+  uint32_t shard = 0;
+  for (Pool& pool : client.pools)
+    if (pool.pages() != 0 && reclaim_from(pool, shard, 4 * kSlicePages)) return true;
+  return evict_from(worker, client);
 }
 
 // ---- Background ----
@@ -232,7 +239,7 @@ void Impl::seal_idle() {
 
 void Impl::enforce_caps(Worker::State& worker) {
   for (const ClientRef& c : registry.live())
-    while (c->pages() > c->cap_pages && evict_from(worker, *c)) {
+    while (c->pages() > c->cap_pages && make_room_under_cap(worker, *c)) {
     }
 }
 
