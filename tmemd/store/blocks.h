@@ -89,8 +89,9 @@ class BlockAllocator {
   // The slot with the fewest blocks in use of those that hold segments only; `except` only when
   // there is no other.
   std::optional<uint32_t> sparsest_slot(uint32_t except);
-  // From here to end_drain() nothing of the slot is given out. False when it holds records.
-  bool begin_drain(uint32_t slot);
+  // From here to end_drain() nothing of the slot is given out. False when it holds records, or when
+  // less than `least_bytes` of slots would stay.
+  bool begin_drain(uint32_t slot, uint64_t least_bytes = 0);
   // Gives the slot back if it is wholly free, and returns whether it was; else it is used again.
   bool end_drain(uint32_t slot);
   // Whether what is in use, and the reserve, would fit into one slot less.

@@ -157,7 +157,7 @@ class Impl {
   bool maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done);
   bool shrink_once(Worker::State& worker, uint64_t target_bytes, unsigned* blocks_done);
   bool use_less(Worker::State& worker, unsigned* blocks_done);
-  bool drain_some(unsigned* blocks_done);
+  bool drain_some(uint64_t least_bytes, unsigned* blocks_done);
   bool move_out_of(uint32_t slot, unsigned* blocks_done);
 
   // What persistent pages have, are promised, and may still come to need.
