@@ -45,7 +45,7 @@ class Impl {
   std::atomic<uint32_t> next_counter_line{0};
   std::atomic<uint64_t> evicted_pages{0};
   std::atomic<bool> refuses_new_pages{false};  // read under a key shard's lock
-  std::mutex credit_mutex;
+  std::mutex credit_mutex;  // of who looks at what is not promised, until the result is told
 
   // ---- store.cc ----
   // Where an operation of a client on a pool goes.
@@ -93,8 +93,11 @@ class Impl {
   ShrinkState shrink(Worker::State& worker, unsigned slices);
   // True when a persistent put may take memory beyond its client's guarantee.
   bool best_effort_fits();
-  // Call when something was promised: best effort looks anew.
-  void forget_best_effort() { best_effort_puts_ = 0; }
+  // Call before something is promised, or taken from what is not: best effort looks anew, once
+  // credit_mutex is free.
+  void forget_best_effort(const std::lock_guard<std::mutex>& /*of_credit_mutex*/) {
+    best_effort_puts_ = 0;
+  }
   bool evict_some(Worker::State& worker);  // by weight
   bool evict_objects();                    // the same for the heap: of whose index is the largest
   bool evict_from(Worker::State& worker, Client& client);  // its oldest

@@ -188,9 +188,11 @@ uint64_t Impl::promised_arena_bytes() const {
 }
 
 // Looks at all clients, so not at each put: a look that found much room is good for some more puts,
-// together at most a quarter of it.
+// together at most a quarter of it. One step against promises, as these put an end to such puts.
 bool Impl::best_effort_fits() {
   constexpr uint64_t kPutsMax = 256;
+  if (best_effort_puts_.fetch_sub(1, std::memory_order_relaxed) > 0) return true;
+  const std::lock_guard lock(credit_mutex);
   if (best_effort_puts_.fetch_sub(1, std::memory_order_relaxed) > 0) return true;
   const uint32_t slots = hold_more(kPutsMax * kRawPageBytes, 1);
   int64_t bytes = unpromised_bytes(blocks.held_room_bytes());
