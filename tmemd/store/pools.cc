@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Pools come and go. A pool's generation names its pages: flushing or destroying a pool changes it
 // in one store, after which no old page is found again; their memory comes back in slices.
+#include <algorithm>
+
 #include "libtmem/base/mutation.h"
 #include "tmemd/store/impl.h"
 
 namespace tmem::store {
 namespace {
+
+// Shared pools that ended while a client was in them and that it keeps alive, as another queue of
+// it may be at work there: some 11 KiB each, so at most 0.7 MiB a client. Enough for a guest that
+// mounts some file systems a day; it starts anew when it connects again.
+constexpr int64_t kGoneHomesMax = 64;
+
+bool has_room_for_home(const Client& client) {
+  return std::ranges::count_if(client.homes, [](const ClientRef& home) { return !home->live; }) <
+         kGoneHomesMax;
+}
 
 uint32_t number_of(PoolId pool) {
   return static_cast<uint32_t>(pool);
@@ -56,6 +68,7 @@ Status Store::create_pool(Client& client, PoolId pool, const PoolSpec& spec) {
   {
     const std::lock_guard lock(client.mutex);
     if (const auto answer = answer_existing(client, pool, spec)) return *answer;
+    if (spec.shared && !has_room_for_home(client)) return Status::kRefused;
   }
   const ClientRef home =
       spec.shared ? impl_->join_shared(client, spec.uuid) : client.shared_from_this();
