@@ -163,9 +163,9 @@ class Impl {
   bool drain_some(uint64_t least_bytes, unsigned* blocks_done);
   bool move_out_of(uint32_t slot, unsigned* blocks_done);
 
-  // What persistent pages have, are promised, and may still come to need.
+  // What persistent pages have, are promised, and may still come to need of the arena.
   struct Promises {
-    uint64_t charged_bytes;     // charged to clients, or guaranteed, if that is more
+    uint64_t charged_bytes;     // to clients, or guaranteed, if that is more; beside the heap
     uint64_t expected_bytes;    // guarantees not yet used, credits, the rest of open segments
     uint64_t kept_block_bytes;  // in use and not evictable
     uint64_t block_bytes() const {

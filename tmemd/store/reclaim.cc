@@ -133,7 +133,8 @@ Impl::Promises Impl::promises(Holes holes) const {
     const uint64_t all_charged = c->charged_bytes(Kind::kPersistent);
     const uint64_t charged = all_charged - std::min(all_charged, holes_of(c->owner));
     const uint64_t promised = std::max<uint64_t>(c->guarantee_bytes, charged);
-    sum.charged_bytes += promised;
+    const uint64_t heap_bytes = c->usage.heap_bytes[static_cast<size_t>(Kind::kPersistent)];
+    sum.charged_bytes += promised - std::min(promised, heap_bytes);
     sum.expected_bytes += promised - charged + c->usage.credits * kRawPageBytes + kBlockBytes;
   }
   uint64_t goes_bytes = 0;  // when pages are evicted, and segments packed
@@ -145,10 +146,8 @@ Impl::Promises Impl::promises(Holes holes) const {
 }
 
 int64_t Impl::unpromised_arena_bytes(uint64_t room_bytes) const {
-  Promises promised = promises(Holes::kOpen);
-  promised.kept_block_bytes += blocks.heap_bytes();
-  const uint64_t promised_bytes =
-      BlockAllocator::reserve_bytes(room_bytes) + promised.block_bytes();
+  const uint64_t promised_bytes = BlockAllocator::reserve_bytes(room_bytes) +
+                                  promises(Holes::kOpen).block_bytes() + blocks.heap_bytes();
   return static_cast<int64_t>(room_bytes) - static_cast<int64_t>(promised_bytes);
 }
 
