@@ -79,7 +79,7 @@ TEST_CASE("a trim and a shrink at once leave a guarantee its slots", "[store][co
   REQUIRE(w.settle());
   REQUIRE(w.shrink_to(0) == ShrinkState::kStuck);
   const uint64_t promised_bytes = w.arena_bytes();
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 100; ++round) {
     w.store->set_arena_limit(64 * kMiB);
     w.store->release_credits(*a, w.store->reserve_credits(*a, 4'000));  // holds more slots
     REQUIRE(w.arena_bytes() > promised_bytes);
