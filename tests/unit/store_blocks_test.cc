@@ -128,6 +128,18 @@ TEST_CASE("a draining slot gives nothing out and goes back when it is free", "[b
   CHECK(blocks.violation().value_or("") == "");
 }
 
+TEST_CASE("slots that are to stay neither drain nor go back", "[blocks]") {
+  model::WholeSlots provider(4 * kSlot);
+  BlockAllocator blocks(provider, 4 * kSlot);
+  for (const uint32_t block : take_all(blocks)) blocks.free(block, 1);
+  CHECK_FALSE(blocks.begin_drain(2, 4 * kSlot));
+  CHECK_FALSE(blocks.release_empty_slot(4 * kSlot));
+  REQUIRE(blocks.begin_drain(2, 3 * kSlot));
+  CHECK_FALSE(blocks.release_empty_slot(3 * kSlot));
+  CHECK(blocks.end_drain(2));
+  CHECK(blocks.violation().value_or("") == "");
+}
+
 TEST_CASE("slots with records are not drained", "[blocks]") {
   model::WholeSlots provider(2 * kSlot);
   BlockAllocator blocks(provider, 2 * kSlot);

@@ -117,4 +117,37 @@ TEST_CASE("pool flush, destroy and create race with the client's other operation
   CHECK(w.invariants() == "hold");
 }
 
+TEST_CASE("credits find their room though another puts all that it may meanwhile",
+          "[store][concurrent]") {
+  World w({.budget_bytes = 16 * kMiB});
+  ClientSettings settings;
+  settings.dedup = DedupScope::kNone;
+  const ClientRef a = w.add(1, settings);
+  const ClientRef b = w.add(2, settings);
+  const Page page = noise(1);
+  for (uint32_t i = 0; i < 8'000; ++i)  // tables and hash sets grow to their size
+    (void)w.put(i % 2 == 0 ? a : b, key(1, i / 64, i), page);
+  for (const ClientRef& client : {a, b})
+    REQUIRE(w.store->flush_pool(*client, PoolId{1}) == Status::kOk);
+  REQUIRE(w.settle());
+  for (uint32_t round = 0; round < kOps / 3'000; ++round) {
+    auto greedy = std::async(std::launch::async, [&] {
+      Worker worker;
+      for (uint32_t i = 0; i < 2'000; ++i) (void)w.store->put(worker, *b, key(1, i / 64, i), page);
+    });
+    for (uint32_t yields = round % 10; yields > 0; --yields) std::this_thread::yield();
+    const uint32_t credits = w.store->reserve_credits(*a, 100'000);
+    greedy.get();
+    uint32_t refused = 0;
+    for (uint32_t i = 0; i < credits; ++i)
+      refused +=
+          w.store->put(w.worker, *a, key(1, i / 64, i), page, Payment::kCredit) != Status::kOk;
+    CHECK(refused == 0);
+    for (const ClientRef& client : {a, b})
+      REQUIRE(w.store->flush_pool(*client, PoolId{1}) == Status::kOk);
+    REQUIRE(w.settle());
+  }
+  CHECK(w.invariants() == "hold");
+}
+
 }  // namespace tmem::store

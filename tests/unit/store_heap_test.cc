@@ -82,6 +82,36 @@ TEST_CASE("lonely persistent pages are refused at the heap's maximum; guarantees
   CHECK(w.invariants() == "hold");
 }
 
+TEST_CASE("lonely pages within a guarantee leave another client its own", "[store][heap]") {
+  constexpr uint64_t kGuarantee = 24 * kMiB;
+  World w({.budget_bytes = 64 * kMiB});
+  ClientSettings settings;
+  settings.guarantee_bytes = kGuarantee;
+  const ClientRef hostile = w.add(1, settings);
+  const ClientRef guarded = w.add(2, settings);
+  uint32_t stored = 0;
+  for (uint32_t i = 0; i < 250'000; ++i) stored += put_lonely(w, hostile, 1, i) == Status::kOk;
+  CHECK(stored > kGuarantee / 300);
+  constexpr uint32_t kPages = kGuarantee / (kPageBytes + 128) - 200;
+  uint32_t refused = 0;
+  for (uint32_t i = 0; i < kPages; ++i)
+    refused += w.put(guarded, key(1, 1'000'000 + i / 64, i), noise(i)) != Status::kOk;
+  CHECK(refused == 0);
+  CHECK(held(w, guarded, kPages) == kPages);
+  CHECK(w.invariants() == "hold");
+}
+
+TEST_CASE("a lonely page is charged what it takes", "[store][heap]") {
+  World w;
+  const ClientRef c = w.add(1);
+  const uint64_t before = w.store->stats().held_bytes;
+  for (uint32_t i = 0; i < 100'000; ++i) REQUIRE(put_lonely(w, c, 1, i) == Status::kOk);
+  const uint64_t took_bytes = w.store->stats().held_bytes - before;
+  const uint64_t charged_bytes = w.charged(c, Kind::kPersistent);
+  CHECK(charged_bytes >= took_bytes / 10 * 9);
+  CHECK(charged_bytes <= took_bytes / 10 * 12);
+}
+
 TEST_CASE("what objects and leaves took of the heap is given back with them", "[store][heap]") {
   World w({.heap_bytes_max = kHeapMax});
   const ClientRef c = w.add(1);

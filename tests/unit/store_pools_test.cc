@@ -182,6 +182,44 @@ TEST_CASE("a shared pool lives as long as it has members, and leaves nothing beh
   CHECK(w.invariants() == "hold");
 }
 
+TEST_CASE("a guest that makes and ends shared pools is refused before it takes much memory",
+          "[store][shared]") {
+  World w;
+  const ClientRef a = w.add(1);
+  const ClientRef b = w.add(2);
+  for (const uint8_t client : {uint8_t{1}, uint8_t{2}})
+    w.store->authorise_shared({uuid_of(9), uuid_of(client)}, true);
+  w.store->authorise_shared({uuid_of(10), uuid_of(1)}, true);
+  REQUIRE(w.store->create_pool(*a, PoolId{7}, shared_pool(10)) == Status::kOk);
+  uint32_t created = 0;
+  while (created < 200 && w.store->create_pool(*a, PoolId{8}, shared_pool(9)) == Status::kOk) {
+    REQUIRE(w.store->destroy_pool(*a, PoolId{8}) == Status::kOk);
+    ++created;
+  }
+  CHECK(created == 64);
+  CHECK(w.store->create_pool(*a, PoolId{7}, shared_pool(10)) == Status::kOk);  // it has that one
+  CHECK(w.put(a, key(7, 1, 1), noise(1)) == Status::kOk);
+  CHECK(w.store->create_pool(*a, PoolId{8}, kEphemeralPool) == Status::kOk);
+  CHECK(w.store->create_pool(*b, PoolId{8}, shared_pool(9)) == Status::kOk);
+  w.store->remove_client(*a);
+  CHECK(w.store->create_pool(*w.add(1), PoolId{8}, shared_pool(9)) == Status::kOk);
+}
+
+TEST_CASE("members that come and go do not end a shared pool", "[store][shared]") {
+  World w;
+  const ClientRef a = w.add(1);
+  const ClientRef b = w.add(2);
+  for (const uint8_t client : {uint8_t{1}, uint8_t{2}})
+    w.store->authorise_shared({uuid_of(9), uuid_of(client)}, true);
+  REQUIRE(w.store->create_pool(*b, PoolId{8}, shared_pool(9)) == Status::kOk);
+  REQUIRE(w.put(b, key(8, 1, 1), noise(1)) == Status::kOk);
+  for (int i = 0; i < 200; ++i) {
+    REQUIRE(w.store->create_pool(*a, PoolId{8}, shared_pool(9)) == Status::kOk);
+    REQUIRE(w.store->destroy_pool(*a, PoolId{8}) == Status::kOk);
+  }
+  CHECK(w.get_is(b, key(8, 1, 1), noise(1)));
+}
+
 TEST_CASE("a shared pool is listed as its own client", "[store][shared]") {
   World w;
   const ClientRef a = w.add(1);

@@ -73,4 +73,32 @@ TEST_CASE("four guests, maintenance, and two threads that shrink", "[store][conc
   CHECK(w.invariants() == "hold");
 }
 
+TEST_CASE("a trim and a shrink at once leave a guarantee its slots", "[store][concurrent]") {
+  ShrinkWorld w({.budget_bytes = 64 * kMiB});
+  const ClientRef a = w.add(1, guaranteed(8 * kMiB));
+  REQUIRE(w.settle());
+  REQUIRE(w.shrink_to(0) == ShrinkState::kStuck);
+  const uint64_t promised_bytes = w.arena_bytes();
+  for (int round = 0; round < 100; ++round) {
+    w.store->set_arena_limit(64 * kMiB);
+    w.store->release_credits(*a, w.store->reserve_credits(*a, 4'000));  // holds more slots
+    REQUIRE(w.arena_bytes() > promised_bytes);
+    w.clock.advance_ms(20'000);
+    w.store->set_arena_limit(0);
+    std::atomic<int> ready = 0;
+    const auto wait = [&ready] {
+      for (++ready; ready < 2;) std::this_thread::yield();
+    };
+    auto trim = std::async(std::launch::async, [&] {
+      Worker worker;
+      wait();
+      (void)w.store->maintain(worker, 1);
+    });
+    wait();
+    CHECK(w.shrink_to(0) == ShrinkState::kStuck);
+    trim.get();
+    REQUIRE(w.arena_bytes() >= promised_bytes);
+  }
+}
+
 }  // namespace tmem::store

@@ -51,15 +51,15 @@ uint64_t Store::epoch(const Client& client) {
 
 Result<ClientRef> Store::add_client(const ClientIdentity& identity,
                                     const ClientSettings& settings) {
-  auto client = impl_->registry.add(identity, settings, impl_->guarantee_room());
-  impl_->forget_best_effort();
-  return client;
+  const std::lock_guard lock(impl_->credit_mutex);
+  impl_->forget_best_effort(lock);
+  return impl_->registry.add(identity, settings, impl_->guarantee_room());
 }
 
 Result<void> Store::configure(Client& client, const ClientSettings& settings) {
-  auto result = impl_->registry.configure(client, settings, impl_->guarantee_room());
-  impl_->forget_best_effort();
-  return result;
+  const std::lock_guard lock(impl_->credit_mutex);
+  impl_->forget_best_effort(lock);
+  return impl_->registry.configure(client, settings, impl_->guarantee_room());
 }
 
 void Store::tax(Client& client, uint32_t weight) {
@@ -144,8 +144,9 @@ uint64_t Store::evict_client(Worker& worker, Client& client) {
 }
 
 void Store::set_arena_limit(uint64_t bytes) {
+  const std::lock_guard lock(impl_->credit_mutex);
+  impl_->forget_best_effort(lock);
   impl_->blocks.set_arena_limit(bytes);
-  impl_->forget_best_effort();
 }
 
 ShrinkState Store::shrink(Worker& worker, unsigned slices) {

@@ -89,8 +89,9 @@ class BlockAllocator {
   // The slot with the fewest blocks in use of those that hold segments only; `except` only when
   // there is no other.
   std::optional<uint32_t> sparsest_slot(uint32_t except);
-  // From here to end_drain() nothing of the slot is given out. False when it holds records.
-  bool begin_drain(uint32_t slot);
+  // From here to end_drain() nothing of the slot is given out. False when it holds records, or when
+  // less than `least_bytes` of slots would stay.
+  bool begin_drain(uint32_t slot, uint64_t least_bytes = 0);
   // Gives the slot back if it is wholly free, and returns whether it was; else it is used again.
   bool end_drain(uint32_t slot);
   // Whether what is in use, and the reserve, would fit into one slot less.
@@ -135,6 +136,8 @@ class BlockAllocator {
   uint64_t heap_bytes_max() const { return heap_bytes_max_; }
   // Puts add to the heap only below its maximum: one put, or a hash set that doubles, above it.
   bool has_heap() const { return heap_bytes() < heap_bytes_max_; }
+  // Whether a put may have failed for it: what it had taken, an object or less, is given back.
+  bool lacks_heap() const { return heap_bytes() + kObjectHeapBytesMax >= heap_bytes_max_; }
   // Whether less is left of it than puts shall find.
   bool heap_is_short() const { return heap_bytes() > heap_bytes_max_ - heap_bytes_max_ / 64; }
   uint64_t released_slots() const { return released_slots_; }
@@ -152,6 +155,7 @@ class BlockAllocator {
   std::optional<std::string> violation() const;
 
  private:
+  static constexpr uint64_t kObjectHeapBytesMax = 256;
   using Bits = std::array<uint64_t, kBlocksPerSlot / 64>;
   using SlotBits = std::vector<uint64_t>;  // one bit a slot
   using Lock = std::unique_lock<std::mutex>;

@@ -2,6 +2,7 @@
 // One client (a guest), or a shared pool, which is a client of its own: identity, settings, pools,
 // what it is charged, counters.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <boost/intrusive/list.hpp>
@@ -18,8 +19,10 @@
 namespace tmem::store {
 
 // What a page costs in records and index, charged per page: page and content record, its share of
-// index leaf, dedup bucket and contents list.
+// index leaf, dedup bucket and contents list. Pages alone in their objects cost more: see
+// Client::index_bytes().
 inline constexpr uint64_t kRecordBytes = 64;
+inline constexpr uint64_t kPageRecordsBytes = sizeof(PageRecord) + sizeof(ContentRecord);
 // What the pool must have for a page whose contents are not known yet.
 inline constexpr uint64_t kRawPageBytes = kPageBytes + kRecordBytes;
 
@@ -40,7 +43,7 @@ struct ObjectNode {
   uint64_t hash = 0;      // of its key
   Handle record = 0;
   uint64_t pages = 0;
-  Leaf* leaves = nullptr;  // list, owned
+  Leaf* leaves = nullptr;  // list, owned, the newest first
 
   // Nobody can see its pages any more: it was flushed, or its pool.
   bool is_stale() const;
@@ -69,6 +72,7 @@ struct Pool {
   std::atomic<Client*> home{nullptr};  // who holds its pages: the client, or the shared pool
   std::array<std::atomic<uint64_t>, kShards> pages_in{};  // by key shard, written under its lock
   Uuid uuid{};                                            // under the client's mutex
+  bool flush_queued = false;  // for reclaim, which has not looked yet; under the queue's mutex
   // By key shard, guarded by it. Objects of an older generation stand in front.
   std::array<PoolObjectList, kShards> objects;
 
@@ -156,10 +160,17 @@ class Client : public std::enable_shared_from_this<Client> {
   void add(uint32_t line, Counter which, uint64_t n) {
     counters[line].value[static_cast<size_t>(which)].fetch_add(n, std::memory_order_relaxed);
   }
+  // Records and index. A page alone in its object has 184 bytes of nodes in the heap; a quarter of
+  // that is for the object's record (32 bytes) and the buckets of two hash sets.
+  uint64_t index_bytes(Kind kind) const {
+    const auto k = static_cast<size_t>(kind);
+    const uint64_t pages = usage.pages[k];
+    return std::max(pages * kRecordBytes, pages * kPageRecordsBytes + usage.heap_bytes[k] * 5 / 4);
+  }
   uint64_t charged_bytes(Kind kind) const {
     const auto k = static_cast<size_t>(kind);
     const uint64_t credits = kind == Kind::kPersistent ? usage.credits.load() : 0;
-    return usage.content_bytes[k] + usage.pages[k] * kRecordBytes + owner.of(kind).holes_bytes() +
+    return usage.content_bytes[k] + index_bytes(kind) + owner.of(kind).holes_bytes() +
            credits * kRawPageBytes;
   }
   uint64_t pages() const { return usage.pages[0] + usage.pages[1]; }

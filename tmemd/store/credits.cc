@@ -16,6 +16,8 @@ namespace {
 
 // Acquired while a guest waits.
 constexpr uint32_t kSlotsMax = 4;
+// Left for puts of others that looked before and are under way: each may take a block.
+constexpr int64_t kUnderWayBytes = 8 * kBlockBytes;
 
 }  // namespace
 
@@ -27,16 +29,16 @@ bool Store::wants_credits(const Client& client) {
   });
 }
 
-// Serialised, so that two threads do not promise the same memory. A put of another client between
-// the look and the charge can cost one page: the reserve covers that.
+// Serialised, so that two threads do not promise the same memory.
 uint32_t Store::reserve_credits(Client& client, uint32_t pages) {
   const std::lock_guard lock(impl_->credit_mutex);
   const uint64_t charged = client.charged_bytes(Kind::kPersistent);
   const uint64_t guaranteed = client.guarantee_bytes;
   const auto own_bytes = static_cast<int64_t>(guaranteed > charged ? guaranteed - charged : 0);
   const auto wanted_bytes = static_cast<int64_t>(pages * kRawPageBytes);
-  (void)impl_->hold_more(wanted_bytes - own_bytes, kSlotsMax);
-  int64_t others_bytes = impl_->unpromised_bytes(impl_->blocks.held_room_bytes());
+  (void)impl_->hold_more(wanted_bytes - own_bytes + kUnderWayBytes, kSlotsMax);
+  impl_->forget_best_effort(lock);
+  int64_t others_bytes = impl_->unpromised_bytes(impl_->blocks.held_room_bytes()) - kUnderWayBytes;
   if (impl_->blocks.can_discard()) others_bytes = std::max<int64_t>(others_bytes, 0);
   const auto room_bytes = static_cast<uint64_t>(std::max<int64_t>(own_bytes + others_bytes, 0));
   uint64_t count = std::min<uint64_t>(pages, room_bytes / kRawPageBytes);
@@ -45,7 +47,6 @@ uint32_t Store::reserve_credits(Client& client, uint32_t pages) {
     count = std::min(count, cap > taken ? cap - taken : 0);
   }
   client.usage.credits += count;
-  impl_->forget_best_effort();
   return static_cast<uint32_t>(count);
 }
 

@@ -45,7 +45,7 @@ class Impl {
   std::atomic<uint32_t> next_counter_line{0};
   std::atomic<uint64_t> evicted_pages{0};
   std::atomic<bool> refuses_new_pages{false};  // read under a key shard's lock
-  std::mutex credit_mutex;
+  std::mutex credit_mutex;  // of who looks at what is not promised, until the result is told
 
   // ---- store.cc ----
   // Where an operation of a client on a pool goes.
@@ -63,6 +63,12 @@ class Impl {
   }
   Status put(Worker& worker, Client& client, const Key& key, PageBytes page, Payment payment);
   void count(Worker::State& worker, Client& client, Counter which, uint64_t n = 1);
+
+  // ---- pools.cc ----
+  ClientRef join_shared(Client& client, const Uuid& uuid);
+  void leave_shared(Client& home);
+  // Of a client that was just marked as gone: its pools end, its pages go by and by.
+  void remove_pools(Client& client);
   void destroy_pool_of(Client& client, uint32_t pool, bool recreate);
   uint32_t new_generation();
 
@@ -87,8 +93,11 @@ class Impl {
   ShrinkState shrink(Worker::State& worker, unsigned slices);
   // True when a persistent put may take memory beyond its client's guarantee.
   bool best_effort_fits();
-  // Call when something was promised: best effort looks anew.
-  void forget_best_effort() { best_effort_puts_ = 0; }
+  // Call before something is promised, or taken from what is not: best effort looks anew, once
+  // credit_mutex is free.
+  void forget_best_effort(const std::lock_guard<std::mutex>& /*of_credit_mutex*/) {
+    best_effort_puts_ = 0;
+  }
   bool evict_some(Worker::State& worker);  // by weight
   bool evict_objects();                    // the same for the heap: of whose index is the largest
   bool evict_from(Worker::State& worker, Client& client);  // its oldest
@@ -109,11 +118,18 @@ class Impl {
  private:
   struct Pending {
     ClientRef client;
-    uint32_t pool;
-    uint32_t last_pool;
-    uint32_t shard;
-    bool removal;  // of the client: forget it at the end
+    uint32_t pool = 0;
+    uint32_t last_pool = 0;
+    uint32_t shard = 0;
+    bool removal = false;  // of the client: forget it at the end
+    bool is_new = false;   // a flush nobody looked at: its pool's flush_queued is set
   };
+  size_t pending_count() const {
+    const std::lock_guard lock(pending_mutex_);
+    return pending_.size();
+  }
+  std::optional<Pending> take_pending();
+  bool reclaim_from(Pool& pool, uint32_t& next_shard, uint32_t limit);
   bool reclaim_slice(Pending& pending, uint32_t limit);
   bool finish_removal(Client& client);
   // Evicts the page unless it, or its content, was replaced since `sharer` was found: then the
@@ -144,12 +160,12 @@ class Impl {
   bool maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done);
   bool shrink_once(Worker::State& worker, uint64_t target_bytes, unsigned* blocks_done);
   bool use_less(Worker::State& worker, unsigned* blocks_done);
-  bool drain_some(unsigned* blocks_done);
+  bool drain_some(uint64_t least_bytes, unsigned* blocks_done);
   bool move_out_of(uint32_t slot, unsigned* blocks_done);
 
-  // What persistent pages have, are promised, and may still come to need.
+  // What persistent pages have, are promised, and may still come to need of the arena.
   struct Promises {
-    uint64_t charged_bytes;     // charged to clients, or guaranteed, if that is more
+    uint64_t charged_bytes;     // to clients, or guaranteed, if that is more; beside the heap
     uint64_t expected_bytes;    // guarantees not yet used, credits, the rest of open segments
     uint64_t kept_block_bytes;  // in use and not evictable
     uint64_t block_bytes() const {
@@ -166,11 +182,11 @@ class Impl {
   std::atomic<uint64_t> allocations_seen_{0};
   std::atomic<uint32_t> heap_shard_{0};  // where drop_objects() goes on
   std::atomic<uint64_t> active_ms_{0};   // when maintain last saw puts
-  std::mutex pending_mutex_;             // innermost
-  std::deque<Pending> pending_;
-  std::mutex shrink_mutex_;       // guards the two below; outermost
-  uint32_t left_slot_ = kNoSlot;  // that drain_some() could not empty
-  unsigned drain_failures_ = 0;   // in a row
+  mutable std::mutex pending_mutex_;     // innermost
+  std::deque<Pending> pending_;          // at most one new entry a pool
+  std::mutex shrink_mutex_;              // guards the two below; outermost
+  uint32_t left_slot_ = kNoSlot;         // that drain_some() could not empty
+  unsigned drain_failures_ = 0;          // in a row
   static constexpr uint32_t kNoSlot = ~0u;
 };
 

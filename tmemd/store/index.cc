@@ -107,15 +107,16 @@ KeyShard::LeafPtr KeyShard::make_leaf(const ObjectNode& object, uint32_t number,
 
 void KeyShard::adopt(ObjectNode& object, LeafPtr leaf) {
   leaf->next = object.leaves;
+  leaf->link = &object.leaves;
+  if (leaf->next != nullptr) leaf->next->link = &leaf->next;
   object.leaves = leaf.get();
   leaves_.insert(*leaf.release());
 }
 
 void KeyShard::remove_leaf(ObjectNode& object, Leaf& leaf) {
   leaves_.erase(leaf);
-  Leaf** link = &object.leaves;
-  while (*link != &leaf) link = &(*link)->next;
-  *link = leaf.next;
+  *leaf.link = leaf.next;
+  if (leaf.next != nullptr) leaf.next->link = leaf.link;
   add_heap(object, -static_cast<int64_t>(leaf_bytes(leaf.capacity)) - kMallocBytes);
   FreeLeaf{}(&leaf);
 }

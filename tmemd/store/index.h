@@ -32,7 +32,8 @@ struct ObjectKey {
 
 struct Leaf {
   boost::intrusive::unordered_set_member_hook<> hash_hook;
-  Leaf* next = nullptr;  // of the same object
+  Leaf* next = nullptr;   // of the same object
+  Leaf** link = nullptr;  // what points to this one there
   Handle object = 0;
   uint32_t number = 0;    // index / 64
   uint64_t present = 0;   // which of the 64 pages there are

@@ -26,6 +26,7 @@ void check_object(Impl& impl, KeyShard& shard, ObjectNode& object, Sums& sums) {
   for (Leaf* leaf = object.leaves; leaf != nullptr; leaf = leaf->next) {
     sums.expect(leaf->present != 0 && leaf->count() <= leaf->capacity,
                 "a leaf is empty or overfull");
+    sums.expect(*leaf->link == leaf, "a leaf is linked from elsewhere");
     uint32_t position = 0;
     for (uint32_t bit = 0; bit < 64; ++bit) {
       if ((leaf->present >> bit & 1) == 0) continue;

@@ -1,14 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Pools come and go. A pool's generation names its pages: flushing or destroying a pool changes it
 // in one store, after which no old page is found again; their memory comes back in slices.
+#include <algorithm>
+
 #include "libtmem/base/mutation.h"
 #include "tmemd/store/impl.h"
 
 namespace tmem::store {
 namespace {
 
+// Shared pools that ended while a client was in them and that it keeps alive, as another queue of
+// it may be at work there: some 11 KiB each, so at most 0.7 MiB a client. Enough for a guest that
+// mounts some file systems a day; it starts anew when it connects again.
+constexpr int64_t kGoneHomesMax = 64;
+
+bool has_room_for_home(const Client& client) {
+  return std::ranges::count_if(client.homes, [](const ClientRef& home) { return !home->live; }) <
+         kGoneHomesMax;
+}
+
 uint32_t number_of(PoolId pool) {
   return static_cast<uint32_t>(pool);
+}
+
+// What is answered without creating the pool, if anything. Under the client's mutex.
+std::optional<Status> answer_existing(const Client& client, PoolId pool, const PoolSpec& spec) {
+  if (!client.live) return Status::kNoSuchPool;
+  const Pool& p = client.pools[number_of(pool)];
+  const PoolState state = p.load();
+  if (!state.alive()) return std::nullopt;
+  return PoolSpec{state.kind, state.shared, p.uuid} == spec ? Status::kOk : Status::kRefused;
 }
 
 }  // namespace
@@ -19,34 +40,45 @@ uint32_t Impl::new_generation() {
   return generation;
 }
 
+// The shared pool's client; null if the client may not join, or an administrator just removed it.
+ClientRef Impl::join_shared(Client& client, const Uuid& uuid) {
+  const auto home = registry.join_shared(uuid, client);
+  if (!home) return nullptr;
+  {
+    const std::lock_guard lock((*home)->mutex);
+    if ((*home)->live) {
+      Pool& pool = (*home)->pools[0];
+      if (pool.load().alive()) return *home;
+      pool.home = home->get();
+      pool.uuid = uuid;
+      pool.state = PoolState{new_generation(), Kind::kEphemeral, false}.pack();
+      return *home;
+    }
+  }
+  leave_shared(**home);
+  return nullptr;
+}
+
+void Impl::leave_shared(Client& home) {
+  if (registry.leave_shared(home)) remove_pools(home);
+}
+
 Status Store::create_pool(Client& client, PoolId pool, const PoolSpec& spec) {
   if (spec.shared && spec.kind == Kind::kPersistent) return Status::kRefused;
-  Pool& p = client.pools[number_of(pool)];
   {
     const std::lock_guard lock(client.mutex);
-    if (!client.live) return Status::kNoSuchPool;
-    const PoolState state = p.load();
-    if (state.alive()) {
-      const PoolSpec now{state.kind, state.shared, p.uuid};
-      return now == spec ? Status::kOk : Status::kRefused;
-    }
+    if (const auto answer = answer_existing(client, pool, spec)) return *answer;
+    if (spec.shared && !has_room_for_home(client)) return Status::kRefused;
   }
-  ClientRef home = client.shared_from_this();
-  if (spec.shared) {
-    auto joined = impl_->registry.join_shared(spec.uuid, client);
-    if (!joined) return Status::kRefused;
-    home = *joined;
-    const std::lock_guard lock(home->mutex);
-    Pool& of_home = home->pools[0];
-    if (!of_home.load().alive()) {
-      of_home.home = home.get();
-      of_home.uuid = spec.uuid;
-      of_home.state = PoolState{impl_->new_generation(), Kind::kEphemeral, false}.pack();
-    }
-  }
+  const ClientRef home =
+      spec.shared ? impl_->join_shared(client, spec.uuid) : client.shared_from_this();
+  if (home == nullptr) return Status::kRefused;
+  std::optional<Status> answer;
   {
     const std::lock_guard lock(client.mutex);
-    if (client.live) {
+    answer = answer_existing(client, pool, spec);  // another queue's, or it was removed
+    if (!answer) {
+      Pool& p = client.pools[number_of(pool)];
       if (spec.shared) client.homes.insert(home);
       p.uuid = spec.uuid;
       p.home = home.get();
@@ -54,9 +86,8 @@ Status Store::create_pool(Client& client, PoolId pool, const PoolSpec& spec) {
       return Status::kOk;
     }
   }
-  // Removed meanwhile.
-  if (spec.shared && impl_->registry.leave_shared(*home)) remove_client(*home);
-  return Status::kNoSuchPool;
+  if (spec.shared) impl_->leave_shared(*home);
+  return *answer;
 }
 
 void Impl::destroy_pool_of(Client& client, uint32_t pool, bool recreate) {
@@ -92,12 +123,15 @@ Status Store::destroy_pool(Client& client, PoolId pool) {
       impl_->destroy_pool_of(client, number_of(pool), /*recreate=*/false);
     }
   }
-  if (left != nullptr && impl_->registry.leave_shared(*left)) remove_client(*left);
+  if (left != nullptr) impl_->leave_shared(*left);
   return Status::kOk;
 }
 
 void Store::remove_client(Client& client) {
-  if (!impl_->registry.remove(client)) return;
+  if (impl_->registry.remove(client)) impl_->remove_pools(client);
+}
+
+void Impl::remove_pools(Client& client) {
   std::vector<Client*> left;
   {
     const std::lock_guard lock(client.mutex);
@@ -107,9 +141,8 @@ void Store::remove_client(Client& client) {
       pool.state.store(0, std::memory_order_release);
     }
   }
-  impl_->add_removed(client.shared_from_this());
-  for (Client* shared : left)
-    if (impl_->registry.leave_shared(*shared)) remove_client(*shared);
+  add_removed(client.shared_from_this());
+  for (Client* home : left) leave_shared(*home);
 }
 
 }  // namespace tmem::store

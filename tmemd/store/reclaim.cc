@@ -35,32 +35,38 @@ std::vector<std::shared_ptr<Owner>> Impl::owners() const {
 
 void Impl::add_flushed(ClientRef client, uint32_t pool) {
   const std::lock_guard lock(pending_mutex_);
-  pending_.push_back({std::move(client), pool, pool, 0, false});
+  if (std::exchange(client->pools[pool].flush_queued, true)) return;
+  pending_.push_back(
+      {.client = std::move(client), .pool = pool, .last_pool = pool, .is_new = true});
 }
 
 void Impl::add_removed(ClientRef client) {
   const std::lock_guard lock(pending_mutex_);
-  pending_.push_back({std::move(client), 0, kPoolsMax - 1, 0, true});
+  pending_.push_back({.client = std::move(client), .last_pool = kPoolsMax - 1, .removal = true});
+}
+
+// Frees stale pages of one shard, the first from `next_shard` on that has some.
+bool Impl::reclaim_from(Pool& pool, uint32_t& next_shard, uint32_t limit) {
+  for (uint32_t looked = 0; looked < kShards; ++looked) {
+    const uint32_t s = std::exchange(next_shard, (next_shard + 1) % kShards);
+    KeyShard& shard = *shards[s];
+    const std::lock_guard lock(shard.lock);
+    auto& objects = pool.objects[s];
+    if (objects.empty()) continue;
+    ObjectNode& object = objects.front();
+    if (!object.is_stale()) continue;
+    shard.remove_pages(object, limit, false);
+    shard.forget_if_empty(object);
+    return true;
+  }
+  return false;
 }
 
 // False when nothing stale is left from the cursor on. Each slice is of another shard: whoever
 // waits for a shard's lock gets it before the next slice there.
 bool Impl::reclaim_slice(Pending& pending, uint32_t limit) {
-  for (; pending.pool <= pending.last_pool; ++pending.pool) {
-    Pool& pool = pending.client->pools[pending.pool];
-    for (uint32_t looked = 0; looked < kShards; ++looked) {
-      const uint32_t s = std::exchange(pending.shard, (pending.shard + 1) % kShards);
-      KeyShard& shard = *shards[s];
-      const std::lock_guard lock(shard.lock);
-      auto& objects = pool.objects[s];
-      if (objects.empty()) continue;
-      ObjectNode& object = objects.front();
-      if (!object.is_stale()) continue;
-      shard.remove_pages(object, limit, false);
-      shard.forget_if_empty(object);
-      return true;
-    }
-  }
+  for (; pending.pool <= pending.last_pool; ++pending.pool)
+    if (reclaim_from(pending.client->pools[pending.pool], pending.shard, limit)) return true;
   return false;
 }
 
@@ -85,26 +91,33 @@ bool Impl::finish_removal(Client& client) {
   return true;
 }
 
+// A flush from here on is queued anew, as it may leave pages behind the cursor.
+std::optional<Impl::Pending> Impl::take_pending() {
+  const std::lock_guard lock(pending_mutex_);
+  if (pending_.empty()) return std::nullopt;
+  Pending pending = std::move(pending_.front());
+  pending_.pop_front();
+  if (std::exchange(pending.is_new, false))
+    pending.client->pools[pending.pool].flush_queued = false;
+  return pending;
+}
+
+// Looks at each entry once, however many guests add meanwhile.
 bool Impl::reclaim_pending(uint32_t limit) {
-  size_t waiting = 0;  // removed clients with segments busy in another thread: later
-  while (true) {
-    Pending pending;
-    {
-      const std::lock_guard lock(pending_mutex_);
-      if (pending_.size() <= waiting) return false;
-      pending = std::move(pending_.front());
-      pending_.pop_front();
-    }
-    const bool freed = reclaim_slice(pending, limit);
-    if (!freed && (!pending.removal || finish_removal(*pending.client))) continue;
+  for (size_t left = pending_count(); left > 0; --left) {
+    auto pending = take_pending();
+    if (!pending) return false;
+    const bool freed = reclaim_slice(*pending, limit);
+    if (!freed && (!pending->removal || finish_removal(*pending->client))) continue;
     const std::lock_guard lock(pending_mutex_);
     if (freed) {
-      pending_.push_front(std::move(pending));
+      pending_.push_front(*std::move(pending));
       return true;
     }
-    pending_.push_back(std::move(pending));
-    ++waiting;
+    // A removed client with segments busy in another thread: later.
+    pending_.push_back(*std::move(pending));
   }
+  return false;
 }
 
 // ---- For a put ----
@@ -120,7 +133,8 @@ Impl::Promises Impl::promises(Holes holes) const {
     const uint64_t all_charged = c->charged_bytes(Kind::kPersistent);
     const uint64_t charged = all_charged - std::min(all_charged, holes_of(c->owner));
     const uint64_t promised = std::max<uint64_t>(c->guarantee_bytes, charged);
-    sum.charged_bytes += promised;
+    const uint64_t heap_bytes = c->usage.heap_bytes[static_cast<size_t>(Kind::kPersistent)];
+    sum.charged_bytes += promised - std::min(promised, heap_bytes);
     sum.expected_bytes += promised - charged + c->usage.credits * kRawPageBytes + kBlockBytes;
   }
   uint64_t goes_bytes = 0;  // when pages are evicted, and segments packed
@@ -132,10 +146,8 @@ Impl::Promises Impl::promises(Holes holes) const {
 }
 
 int64_t Impl::unpromised_arena_bytes(uint64_t room_bytes) const {
-  Promises promised = promises(Holes::kOpen);
-  promised.kept_block_bytes += blocks.heap_bytes();
-  const uint64_t promised_bytes =
-      BlockAllocator::reserve_bytes(room_bytes) + promised.block_bytes();
+  const uint64_t promised_bytes = BlockAllocator::reserve_bytes(room_bytes) +
+                                  promises(Holes::kOpen).block_bytes() + blocks.heap_bytes();
   return static_cast<int64_t>(room_bytes) - static_cast<int64_t>(promised_bytes);
 }
 
@@ -175,9 +187,11 @@ uint64_t Impl::promised_arena_bytes() const {
 }
 
 // Looks at all clients, so not at each put: a look that found much room is good for some more puts,
-// together at most a quarter of it.
+// together at most a quarter of it. One step against promises, as these put an end to such puts.
 bool Impl::best_effort_fits() {
   constexpr uint64_t kPutsMax = 256;
+  if (best_effort_puts_.fetch_sub(1, std::memory_order_relaxed) > 0) return true;
+  const std::lock_guard lock(credit_mutex);
   if (best_effort_puts_.fetch_sub(1, std::memory_order_relaxed) > 0) return true;
   const uint32_t slots = hold_more(kPutsMax * kRawPageBytes, 1);
   int64_t bytes = unpromised_bytes(blocks.held_room_bytes());
@@ -192,7 +206,7 @@ bool Impl::best_effort_fits() {
 bool Impl::make_room(Worker::State& worker) {
   unsigned blocks_done = 0;
   if (reclaim_pending(4 * kSlicePages)) return true;
-  if (!blocks.has_heap()) return evict_objects();
+  if (blocks.lacks_heap()) return evict_objects();
   const uint64_t before = blocks.used_bytes();
   // Neither gains anything from incompressible pages.
   if (nursery_full() && compress_some(worker, Tier::kRaw, kAnyAge, &blocks_done) &&
@@ -207,7 +221,10 @@ bool Impl::make_room(Worker::State& worker) {
 }
 
 bool Impl::make_room_under_cap(Worker::State& worker, Client& client) {
-  return reclaim_pending(4 * kSlicePages) || evict_from(worker, client);
+  uint32_t shard = 0;
+  for (Pool& pool : client.pools)
+    if (pool.pages() != 0 && reclaim_from(pool, shard, 4 * kSlicePages)) return true;
+  return evict_from(worker, client);
 }
 
 // ---- Background ----
@@ -223,7 +240,7 @@ void Impl::seal_idle() {
 
 void Impl::enforce_caps(Worker::State& worker) {
   for (const ClientRef& c : registry.live())
-    while (c->pages() > c->cap_pages && evict_from(worker, *c)) {
+    while (c->pages() > c->cap_pages && make_room_under_cap(worker, *c)) {
     }
 }
 

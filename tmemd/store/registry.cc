@@ -160,7 +160,7 @@ Result<ClientRef> Registry::join_shared(const Uuid& pool, Client& client) {
 
 bool Registry::leave_shared(Client& shared) {
   const std::lock_guard lock(mutex_);
-  return --shared.members == 0;
+  return --shared.members == 0 && shared.live.exchange(false);
 }
 
 void Registry::authorise(const SharedGrant& grant, bool allowed) {

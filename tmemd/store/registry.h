@@ -37,7 +37,8 @@ class Registry {
 
   // The shared pool's client, made when it is not there: kDenied unless granted to `client`.
   Result<ClientRef> join_shared(const Uuid& pool, Client& client);
-  // True when the last member left: the caller then removes the pool's client.
+  // Marks it as gone with its last member, before anybody can join again. True if that was done:
+  // the caller then takes its pages away.
   bool leave_shared(Client& shared);
 
   void authorise(const SharedGrant& grant, bool allowed);

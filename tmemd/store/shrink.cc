@@ -65,13 +65,13 @@ bool Impl::move_out_of(uint32_t slot, unsigned* blocks_done) {
   return true;
 }
 
-bool Impl::drain_some(unsigned* blocks_done) {
+bool Impl::drain_some(uint64_t least_bytes, unsigned* blocks_done) {
   if (!blocks.can_spare_a_slot()) return false;
   const auto slot = blocks.sparsest_slot(left_slot_);
   if (!slot) return false;
   *blocks_done += kBlocksPerSlot;
   bool released = false;
-  if (blocks.begin_drain(*slot)) {
+  if (blocks.begin_drain(*slot, least_bytes)) {
     (void)move_out_of(*slot, blocks_done);
     released = blocks.end_drain(*slot);
   }
@@ -96,8 +96,11 @@ bool Impl::use_less(Worker::State& worker, unsigned* blocks_done) {
 
 bool Impl::shrink_once(Worker::State& worker, uint64_t target_bytes, unsigned* blocks_done) {
   blocks.lower_ceiling(target_bytes);
+  // Whatever a trim in another thread takes meanwhile. Without promises, a part of a slot keeps
+  // none.
+  const uint64_t least_bytes = target_bytes / memory::kSlotBytes * memory::kSlotBytes;
   // A slot takes its time to go.
-  if (!blocks.presses_on_puts() && blocks.release_empty_slot()) {
+  if (!blocks.presses_on_puts() && blocks.release_empty_slot(least_bytes)) {
     *blocks_done += kBlocksPerSlot;
     return true;
   }
@@ -110,7 +113,7 @@ bool Impl::shrink_once(Worker::State& worker, uint64_t target_bytes, unsigned* b
   if ((wanted_bytes > target_bytes || blocks.presses_on_puts()) && use_less(worker, blocks_done))
     return true;
   // A client that went for good may just have left free slots.
-  return drain_some(blocks_done) || blocks.release_empty_slot();
+  return drain_some(least_bytes, blocks_done) || blocks.release_empty_slot(least_bytes);
 }
 
 ShrinkState Impl::shrink(Worker::State& worker, unsigned slices) {

@@ -248,10 +248,11 @@ std::optional<uint32_t> BlockAllocator::sparsest_slot(uint32_t except) {
   return best;
 }
 
-bool BlockAllocator::begin_drain(uint32_t s) {
+bool BlockAllocator::begin_drain(uint32_t s, uint64_t least_bytes) {
   const std::lock_guard lock(mutex_);
   Slot& slot = slots_[s];
   if (!slot.attached || slot.draining || slot.metadata_blocks != 0) return false;
+  if (attached_bytes() < least_bytes + memory::kSlotBytes) return false;
   slot.draining = true;
   --attached_slots_;
   update_runs(s);

@@ -217,8 +217,9 @@ Status Impl::put(Worker& worker, Client& client, const Key& key, PageBytes page,
         impl.count(put.worker, client, Counter::kPutsFrozen);
         return Status::kFrozen;
       }
-      const bool room = attempt == Attempt::kNeedsCap ? impl.evict_from(put.worker, target->home)
-                                                      : impl.make_room(put.worker);
+      const bool room = attempt == Attempt::kNeedsCap
+                            ? impl.make_room_under_cap(put.worker, target->home)
+                            : impl.make_room(put.worker);
       if (!room) break;
     }
   }
