@@ -105,7 +105,10 @@ void Run::add_client(const Operation& op) {
 void Run::configure(const Operation& op) {
   if (!reference_.alive(op.client)) return;
   const store::ClientSettings settings = shape_.settings_of(op.settings);
+  // An eviction under way by the old cap could take pages that are put under the new one.
+  if (maintainer_) maintainer_->pause();
   auto done = store_->configure(*refs_[op.client], settings);
+  if (maintainer_) maintainer_->resume();
   if (!done) {
     drain();
     done = store_->configure(*refs_[op.client], settings);

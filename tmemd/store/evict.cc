@@ -115,6 +115,7 @@ uint64_t Impl::drop_same_filled(Client& client, uint32_t limit) {
       for (auto it = objects.begin(); it != objects.end() && dropped < limit && looked < limit;) {
         ObjectNode& object = *it++;
         ++looked;
+        if (object.kind != Kind::kEphemeral) continue;  // the pool was made anew
         const uint32_t removed = shards[s]->remove_pages(object, limit, true);
         count_evicted(object, removed);
         dropped += removed;
