@@ -105,6 +105,8 @@ class Arbiter {
   // What a guest may still take, though the plan gives it no more than it has.
   uint64_t promised_bytes(const Guest& guest) const;
   void give_growth_up(Guest& guest, uint64_t now_ms);
+  void settle(Guest& guest);
+  bool write_what_it_was_given(Guest& guest);
   uint64_t surplus_bytes() const;
   void hand_over(Guest& guest, uint64_t ceiling_bytes, uint64_t now_ms);
   void take_back(Guest& guest, uint64_t now_ms);

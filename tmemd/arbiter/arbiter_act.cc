@@ -56,6 +56,8 @@ void Arbiter::act(const policy::TickRecord& tick) {
       hand_over(guest, ceilings_bytes.at(id), now_ms);
     else if (guest.handover.owner() == Handover::Owner::kGuest)
       take_back(guest, now_ms);
+    else if (guest.taken_back && guest.handover.host_may_write())
+      settle(guest);
     else if (!is_scheduled(guest) && unfinished_growth_bytes(guest) != 0)
       give_growth_up(guest, now_ms);
     else
@@ -117,11 +119,22 @@ uint64_t Arbiter::unfinished_growth_bytes(const Guest& guest) const {
 }
 
 void Arbiter::give_growth_up(Guest& guest, uint64_t now_ms) {
-  const uint64_t kib = guest.sight.actual_bytes / kKiB;
-  if (!write(guest, {{target_path(guest.sight.id), std::to_string(kib)}})) return;
+  if (write_what_it_was_given(guest)) guest.progress.give_up(now_ms);
+}
+
+// The agent told its kernel another target than the one in xenstore, which is not looked at again
+// until it is written.
+void Arbiter::settle(Guest& guest) {
+  if (write_what_it_was_given(guest)) guest.taken_back = false;
+}
+
+// Of what it has: what it took by itself does not become its own.
+bool Arbiter::write_what_it_was_given(Guest& guest) {
+  const uint64_t kib = minus_or_zero(guest.sight.actual_bytes, guest.progress.over_bytes()) / kKiB;
+  if (!write(guest, {{target_path(guest.sight.id), std::to_string(kib)}})) return false;
   guest.sight.target_bytes = kib * kKiB;
   guest.target_written_bytes = 0;  // nobody waits for it
-  guest.progress.give_up(now_ms);
+  return true;
 }
 
 // Who took memory by itself is not expected to give any.

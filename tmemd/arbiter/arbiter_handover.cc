@@ -47,6 +47,7 @@ void Arbiter::take_back(Guest& guest, uint64_t now_ms) {
   if (const char* const fault = guest.handover.fault())
     world_.log(title(guest) + " does not set its own balloon any more: " + fault);
   guest.told = false;
+  guest.taken_back = true;
   guest.handover.told_to_return(now_ms);
 }
 

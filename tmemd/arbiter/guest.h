@@ -22,6 +22,7 @@ struct Guest {
   PerSecond urgent;          // turns at once that it was given
   bool reported = false;     // a report of its agent was believed
   bool told = false;         // its agent, by this tmemd, to set the balloon
+  bool taken_back = false;   // the balloon, and the kernel has had no target since
   uint64_t floor_kib = 0;    // as told
   uint64_t ceiling_kib = 0;  // as told, until the balloon is back; 0: unknown
   std::string reason;
