@@ -137,8 +137,8 @@ bool Arbiter::write_what_it_was_given(Guest& guest) {
   return true;
 }
 
-// Who took memory by itself is not expected to give any.
-// Down to their minima, but no more than those that report can make free.
+// Down to their minima, but no more than those that report can make free. Who took memory by itself
+// is not expected to give any.
 uint64_t Arbiter::surplus_bytes() const {
   uint64_t sum = 0;
   for (const auto& [id, guest] : guests_) {
