@@ -41,7 +41,7 @@ constexpr double kProvenHalfLifeMs = 60'000;
 // that is not the pool's to confirm.
 constexpr double kReturnUs = 50;
 
-constexpr uint64_t kSpareMinBytes = 16 * kMiB;
+constexpr uint64_t kSpareMinBytes = 24 * kMiB;
 constexpr uint64_t kSparePart = 8;
 constexpr uint64_t kSpareMostBytes = kGiB;
 

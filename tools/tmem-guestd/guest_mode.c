@@ -11,7 +11,7 @@ enum {
   kJudgedMs = 900,      // a second's pressure, if the sample comes a little early
   kPressedParts = 100,  // of the time: 1 %
   kReclaimPerMs = 256,  // pages a second, in thousandths: the sign where there is no PSI
-  kSpareKib = 16384,    // that could be made free, and stays
+  kSpareKib = 24 << 10,  // that could be made free, and stays
   kSparePart = 8,       // of what the guest began with, where swap has no room for that
   kSpareMostKib = 1 << 20,
 };
