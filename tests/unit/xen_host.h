@@ -164,7 +164,7 @@ class FakeHost {
   Platform platform();
 
   std::atomic<uint64_t> reads{0};
-  std::atomic<bool> unreadable{false};  // for the daemon
+  std::optional<std::string> unreadable;  // for the daemon: what contains this
 
  private:
   friend class FakeStore;
@@ -221,7 +221,8 @@ class FakeStore final : public XenStore {
  public:
   explicit FakeStore(FakeHost& host) : host_(host) {}
   Result<std::optional<std::string>> look(const std::string& path) override {
-    if (host_.unreadable) return fail(Errc::kOs, "cannot read " + path + " in xenstore");
+    if (host_.unreadable && path.find(*host_.unreadable) != std::string::npos)
+      return fail(Errc::kOs, "cannot read " + path + " in xenstore");
     return host_.read(path);
   }
   std::vector<std::string> list(const std::string& path) override {

@@ -429,7 +429,7 @@ TEST_CASE("xen: an xenstore that cannot be read ends no connection") {
   FakeGuest guest(world.host, 1, "web");
   REQUIRE(world.connect(guest));
   world.log.clear();
-  world.host.unreadable = true;
+  world.host.unreadable = "";
   guest.go(4);
   for (int i = 0; i < 10; ++i) world.pass_ms(2'000);
   CHECK(world.log == std::vector<std::string>{
@@ -437,7 +437,7 @@ TEST_CASE("xen: an xenstore that cannot be read ends no connection") {
                          "xenstore"});
   CHECK(guest.backend("state") == "4");
   CHECK(world.create(guest, 0, 0) == Status::kOk);
-  world.host.unreadable = false;
+  world.host.unreadable.reset();
   world.pass_ms(2'000);
   CHECK(world.guests->due_ms() > world.store.clock.now_ms());
   guest.go(6);
@@ -445,15 +445,31 @@ TEST_CASE("xen: an xenstore that cannot be read ends no connection") {
   CHECK(world.holds_nothing());
 }
 
+TEST_CASE("xen: what a guest offers is read again where xenstore did not answer") {
+  for (const char* key : {"num-queues", "feature-credits", "queue-0/event-channel"}) {
+    CAPTURE(key);
+    XenWorld world;
+    FakeGuest guest(world.host, 1, "web");
+    world.host.unreadable = std::string("tmem/0/") + key;
+    CHECK_FALSE(world.connect(guest));
+    for (int i = 0; i < 10; ++i) world.pass_ms(2'000);
+    CHECK(guest.backend("state") == "2");
+    CHECK(world.world->counters.refused == 0);
+    world.host.unreadable.reset();
+    world.pass_ms(2'000);
+    CHECK(guest.backend("state") == "4");
+  }
+}
+
 TEST_CASE("xen: a domain that xenstore cannot tell of is looked at again") {
   XenWorld world;
-  world.host.unreadable = true;
+  world.host.unreadable = "";
   const FakeGuest guest(world.host, 1, "web");
   for (int i = 0; i < 10; ++i) world.pass_ms(2'000);
   CHECK(world.guests->infos().empty());
   CHECK(world.log.size() == 1);
   CHECK(world.world->counters.guests_seen == 0);
-  world.host.unreadable = false;
+  world.host.unreadable.reset();
   world.pass_ms(2'000);
   CHECK(guest.backend("state") == "2");
   CHECK(world.world->counters.guests_seen == 1);

@@ -123,9 +123,12 @@ void Guest::look() {
     if (std::exchange(store_fails_, false)) due_ms_ = kNever;
     return follow(*state);
   }
-  // xenstore's fault, not the guest's: all stays as it is.
-  if (!std::exchange(store_fails_, true))
-    world_.options.log(title() + ": " + state.error().message);
+  look_again(state.error());
+}
+
+// xenstore's fault, not the guest's: all stays as it is.
+void Guest::look_again(const Error& error) {
+  if (!std::exchange(store_fails_, true)) world_.options.log(title() + ": " + error.message);
   due_ms_ = now_ms() + kStorePauseMs;
 }
 
@@ -162,7 +165,9 @@ void Guest::look_when_closed(BusState state) {
 
 void Guest::try_connect() {
   const bool taking_over = phase_ == Phase::kTakingOver;
-  const auto done = connect();
+  const auto offer = read_offer(*world_.platform.store, frontend_, world_.options.limits);
+  if (!offer && offer.error().code == Errc::kOs) return look_again(offer.error());
+  const auto done = offer.and_then([this](const Offer& read) { return connect(read); });
   if (done) return connected();
   if (done.error().code == Errc::kConflict) {
     if (binding_until_ms_ == 0) binding_until_ms_ = now_ms() + kBindPatienceMs;
@@ -175,10 +180,10 @@ void Guest::try_connect() {
   refuse(done.error());
 }
 
-Result<void> Guest::connect() {
+Result<void> Guest::connect(const Offer& offer) {
   ConnectionOptions options;
   options.guest = identity_.domid;
-  TMEM_TRY(options.offer, read_offer(*world_.platform.store, frontend_, world_.options.limits));
+  options.offer = offer;
   options.taken_over = phase_ == Phase::kTakingOver;
   options.bad_requests_max = world_.options.bad_requests_max;
   options.on_closed = [this, number = connection_number_ + 1](CloseReason reason) {

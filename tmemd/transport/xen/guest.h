@@ -117,8 +117,9 @@ class Guest {
   void make_nodes();
   void offer();
   void follow(BusState state);
+  void look_again(const Error& error);
   void try_connect();
-  Result<void> connect();
+  Result<void> connect(const Offer& offer);
   Result<void> ensure_client();
   void connected();
   void refuse(const Error& error);

@@ -20,7 +20,7 @@ class Reader {
   Reader(XenStore& store, const std::string& frontend) : store_(store), frontend_(frontend) {}
 
   Result<uint32_t> number(const std::string& key, Range range) {
-    const auto text = store_.read(frontend_ + "/" + key);
+    TMEM_TRY(const auto text, store_.look(frontend_ + "/" + key));
     if (!text) return fail(Errc::kMalformed, key + " is missing");
     const auto number = parse_number(*text, UINT32_MAX);
     if (!number || *number < range.min || *number > range.max)
@@ -42,7 +42,12 @@ class Reader {
     return offer;
   }
 
-  bool has(const std::string& key) { return store_.read(frontend_ + "/" + key).has_value(); }
+  // Zero where the frontend does not say.
+  Result<uint32_t> feature(const std::string& key) {
+    TMEM_TRY(const auto text, store_.look(frontend_ + "/" + key));
+    if (!text) return 0;
+    return number(key, {0, 1});
+  }
 
  private:
   XenStore& store_;
@@ -64,10 +69,8 @@ Result<Offer> read_offer(XenStore& store, const std::string& frontend, const Lim
   TMEM_TRY(offer.ring_order,
            reader.number("ring-order", {TMEM_RING_ORDER_MIN, limits.ring_order_max}));
   TMEM_TRY(offer.slots, reader.number("num-slots", {TMEM_SLOTS_MIN, limits.slots_max}));
-  if (reader.has("feature-credits")) {
-    TMEM_TRY(const uint32_t wanted, reader.number("feature-credits", {0, 1}));
-    if (wanted == 1) offer.features |= TMEM_FEATURE_CREDITS & kXenFeatures;
-  }
+  TMEM_TRY(const uint32_t credits, reader.feature("feature-credits"));
+  if (credits == 1) offer.features |= TMEM_FEATURE_CREDITS & kXenFeatures;
   for (uint32_t i = 0; i < queues; ++i) {
     TMEM_TRY(QueueOffer queue, reader.queue(i, 1u << offer.ring_order));
     offer.queues.push_back(std::move(queue));
