@@ -7,6 +7,7 @@
 #include "libtmem/base/units.h"
 #include "policy/entitlement.h"
 #include "policy/shares.h"
+#include "policy/spare.h"
 
 namespace tmem::policy {
 namespace {
@@ -55,11 +56,43 @@ BoundedTarget within_own_bounds(const Estimate& estimate, const Wish* wish,
   return target;
 }
 
-// Nobody grows; all give back alike, relative to what they have above their minimum.
+// What is left when all is gone that the guest could make free, as it says.
+uint64_t in_use_bytes(const Estimate& estimate) {
+  if (!estimate.sample) return UINT64_MAX;
+  const Sample& sample = *estimate.sample;
+  const GuestFacts& facts = estimate.facts;
+  const uint64_t free_bytes =
+      minus_or_zero(spare_bytes(sample), spare_min_bytes(sample, facts.settings.max_bytes));
+  return std::max(minus_or_zero(facts.actual_bytes, free_bytes), facts.settings.min_bytes);
+}
+
+// All give alike, relative to what they have above `least_bytes`. Returns what is missing then.
+uint64_t take_above(std::span<const Estimate> estimates, const std::vector<uint64_t>& least_bytes,
+                    uint64_t excess, std::vector<BoundedTarget>& targets) {
+  uint64_t above = 0;
+  for (size_t i = 0; i < targets.size(); ++i)
+    if (estimates[i].facts.can_balloon)
+      above += minus_or_zero(targets[i].target_bytes, least_bytes[i]);
+  const uint64_t taken = std::min(excess, above);
+  if (taken == 0) return excess;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    if (!estimates[i].facts.can_balloon) continue;
+    const uint64_t own = minus_or_zero(targets[i].target_bytes, least_bytes[i]);
+    // Rounded up, so that the sum is not above the capacity.
+    const uint64_t give = std::min(own, scaled(taken, own, above) + 1);
+    if (give > 1) targets[i].bound = Bound::kHost;
+    targets[i].target_bytes -= give;
+  }
+  return excess - taken;
+}
+
+// Nobody grows. First goes what can be made free, then what is above a share; then all suffer.
 void force_back(std::span<const Estimate> estimates, uint64_t capacity,
-                std::vector<BoundedTarget>& targets) {
+                const std::vector<uint64_t>& entitled, std::vector<BoundedTarget>& targets) {
   uint64_t sum = 0;
-  uint64_t above_minimum = 0;
+  std::vector<uint64_t> in_use;
+  std::vector<uint64_t> own;
+  std::vector<uint64_t> minimum;
   for (size_t i = 0; i < targets.size(); ++i) {
     const GuestFacts& facts = estimates[i].facts;
     uint64_t& target = targets[i].target_bytes;
@@ -68,19 +101,13 @@ void force_back(std::span<const Estimate> estimates, uint64_t capacity,
       targets[i].bound = Bound::kHost;
     }
     sum += target;
-    if (facts.can_balloon) above_minimum += minus_or_zero(target, facts.settings.min_bytes);
+    in_use.push_back(in_use_bytes(estimates[i]));
+    own.push_back(std::max(entitled[i], facts.settings.min_bytes));
+    minimum.push_back(facts.settings.min_bytes);
   }
-  const uint64_t excess = std::min(minus_or_zero(sum, capacity), above_minimum);
-  if (excess == 0) return;
-  for (size_t i = 0; i < targets.size(); ++i) {
-    const GuestFacts& facts = estimates[i].facts;
-    if (!facts.can_balloon) continue;
-    const uint64_t own = minus_or_zero(targets[i].target_bytes, facts.settings.min_bytes);
-    // Rounded up, so that the sum is not above the capacity.
-    const uint64_t give = std::min(own, scaled(excess, own, above_minimum) + 1);
-    if (give > 1) targets[i].bound = Bound::kHost;
-    targets[i].target_bytes -= give;
-  }
+  uint64_t missing = minus_or_zero(sum, capacity);
+  for (const auto* least_bytes : {&in_use, &own, &minimum})
+    missing = take_above(estimates, *least_bytes, missing, targets);
 }
 
 void bound_growth(std::span<const Estimate> estimates, uint64_t left,
@@ -157,7 +184,7 @@ BoundedPlan bound(const HostView& host, std::span<const Estimate> estimates, con
     actual += estimates[i].facts.actual_bytes;
   }
   if (actual > capacity)
-    force_back(estimates, capacity, bounded.targets_);
+    force_back(estimates, capacity, entitled, bounded.targets_);
   else
     bound_growth(estimates, capacity - actual, bounded.targets_);
   drop_small_changes(estimates, bounded.targets_);

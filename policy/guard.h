@@ -5,8 +5,9 @@
 // Let capacity = total - head_room - claims - (pool_held - pool_freeable). Invariants of a
 // BoundedPlan: min <= target <= max for each guest with a balloon; growth is given only from memory
 // that is there: while the guests have no more than the capacity, the sum of max(target, actual)
-// stays within it; while they have more (head-room was raised), nobody grows, and all give back in
-// proportion to what they have above their minimum until the sum of targets is the capacity.
+// stays within it; while they have more (head-room was raised), nobody grows, and all give back
+// until the sum of targets is the capacity: first in proportion to what each could make free by its
+// own report, then to what each has above its share, then above its minimum.
 #pragma once
 #include <span>
 #include <vector>

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "libtmem/base/units.h"
+#include "policy/spare.h"
 
 namespace tmem::policy {
 namespace {
@@ -41,10 +42,6 @@ constexpr double kProvenHalfLifeMs = 60'000;
 // that is not the pool's to confirm.
 constexpr double kReturnUs = 50;
 
-constexpr uint64_t kSpareMinBytes = 24 * kMiB;
-constexpr uint64_t kSparePart = 8;
-constexpr uint64_t kSpareMostBytes = kGiB;
-
 double page_bytes(double pages) {
   return pages * static_cast<double>(kPageBytes);
 }
@@ -76,18 +73,6 @@ double pressure_now(const Estimate& estimate) {
 }
 
 }  // namespace
-
-// Without swap nothing hurts until there is nothing left, so no pressure would tell.
-uint64_t spare_bytes(const Sample& sample) {
-  return sample.available_bytes +
-         std::min(sample.anon_bytes, sample.swap_free_bytes.value_or(UINT64_MAX));
-}
-
-uint64_t spare_min_bytes(const Sample& sample, uint64_t max_bytes) {
-  const uint64_t part_bytes = std::min(max_bytes / kSparePart, kSpareMostBytes);
-  const bool can_swap = sample.swap_free_bytes.value_or(UINT64_MAX) >= part_bytes;
-  return can_swap ? kSpareMinBytes : std::max(kSpareMinBytes, part_bytes);
-}
 
 void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
   const auto elapsed = static_cast<double>(elapsed_ms);
@@ -155,7 +140,7 @@ void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elap
   const uint64_t before = bytes_;
   const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;
   const auto bytes = static_cast<double>(bytes_);
-  const double calm = std::max(0.0, 1 - some_average_ / some_ratio);
+  const double calm = some_ratio > 0 ? std::max(0.0, 1 - some_average_ / some_ratio) : 0;
   if (calm > 0) why_ = reason::kCalm;
   const uint64_t arrived = bytes_ + std::max(kArrivedSlackBytes, bytes_ / kArrivedSlackPart);
   if (calm > 0 && estimate.facts.actual_bytes <= arrived) {
@@ -177,6 +162,7 @@ void GuestNeed::probe(const Estimate& estimate, double some_ratio, uint64_t elap
 }
 
 void GuestNeed::yield(const GuestSettings& settings, double some_ratio, uint64_t elapsed_ms) {
+  if (some_ratio <= 0) return;
   const double calm = 1 - std::max(some_average_, some_now_) / some_ratio;
   if (calm <= 0) return;
   const double elapsed_s = static_cast<double>(elapsed_ms) / 1000;

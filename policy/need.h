@@ -24,13 +24,6 @@ inline constexpr const char* kReturns = "returns";    // pages came back from di
 inline constexpr const char* kPressure = "pressure";  // PSI
 }  // namespace reason
 
-// What the guest could make free: page cache, and what its swap has room for.
-uint64_t spare_bytes(const Sample& sample);
-// Of that a guest keeps so much: the balloon moves a second after a program has started, and a
-// guest whose memory is all in use then kills processes, or dies. Nothing softens that where its
-// swap has no room for an eighth of its maximum: such a guest keeps that eighth, up to 1 GiB.
-uint64_t spare_min_bytes(const Sample& sample, uint64_t max_bytes);
-
 class GuestNeed {
  public:
   // Call once a tick; `elapsed_ms` since the one before, 0 at first. `some_ratio`: harmless PSI.

@@ -111,11 +111,38 @@ TEST_CASE("policy guard: persistent pages, head-room and claims are not the gues
 TEST_CASE("policy guard: head-room that was raised is taken from what is above the minimum") {
   const std::vector guests = {guest(1, 300, 100, 400), guest(2, 200, 100, 400),
                               guest(3, 100, 100, 400)};
-  const BoundedPlan plan = bound(host(600, 150), guests, {{wish(1, 400), wish(2, 200)}});
-  CHECK(mib_of(plan, 0) == 199);  // 100 of the 150, and a byte
-  CHECK(mib_of(plan, 1) == 149);
+  // Above their shares of 150 each, 150 and 50, the first two have more than the 150 that lack.
+  BoundedPlan plan = bound(host(600, 150), guests, {{wish(1, 400), wish(2, 200)}});
+  CHECK(mib_of(plan, 0) == 187);  // 112.5 of it, and a byte
+  CHECK(mib_of(plan, 1) == 162);
   CHECK(mib_of(plan, 2) == 100);
   CHECK(plan.targets()[0].bound == Bound::kHost);
+  // That is not enough: shares are 106 and 106 then, of 108 MiB above the minimum that may stay.
+  plan = bound(host(600, 290), guests, {{wish(1, 400), wish(2, 200)}});
+  CHECK(mib_of(plan, 0) + mib_of(plan, 1) == 209);
+  CHECK(mib_of(plan, 2) == 100);
+}
+
+TEST_CASE("policy guard: what can be made free goes before what is in use") {
+  std::vector guests = {guest(1, 400, 100, 400), guest(2, 400, 100, 400)};
+  for (Estimate& each : guests) {
+    each.sample->anon_bytes = 390 * kMiB;
+    each.sample->swap_free_bytes = 0;
+  }
+  guests[1].sample->anon_bytes = 100 * kMiB;
+  guests[1].sample->available_bytes = 290 * kMiB;  // 50 of it stay: an eighth
+  const Plan plan{{wish(1, 400), wish(2, 400)}};
+  BoundedPlan bounded = bound(host(800, 200), guests, plan);
+  CHECK(mib_of(bounded, 0) == 400);
+  CHECK(mib_of(bounded, 1) == 199);
+  // 240 of the second's, then what the first has above its share of 230.
+  bounded = bound(host(800, 340), guests, plan);
+  CHECK(mib_of(bounded, 0) == 299);
+  CHECK(mib_of(bounded, 1) == 160);
+  // Nothing above a share is left: both suffer.
+  bounded = bound(host(800, 560), guests, plan);
+  CHECK(mib_of(bounded, 0) == 120);
+  CHECK(mib_of(bounded, 1) == 120);
 }
 
 TEST_CASE("policy guard: without a report a target is held, without a balloon nothing is asked") {

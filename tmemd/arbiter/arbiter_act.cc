@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "policy/need.h"
+#include "policy/spare.h"
 #include "tmemd/arbiter/arbiter.h"
 #include "tmemd/arbiter/ceilings.h"
 #include "tmemd/arbiter/records.h"
