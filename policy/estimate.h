@@ -49,7 +49,7 @@ struct GuestFacts {
 
 // Per second; zero where nothing new is known. See Estimator::update().
 struct Rates {
-  double some_ratio = 0;  // of the time; 1: always
+  double some_ratio = 0;  // of the time; 1: always. Without PSI: by the pages that it read back
   double full_ratio = 0;
   double refault_pages = 0;
   double swap_in_pages = 0;

@@ -13,6 +13,9 @@ namespace {
 constexpr uint64_t kTotalSlackBytes = 64 * kMiB;
 // No machine reads pages from a disk or the pool faster.
 constexpr double kPagesPerSecondMax = 4e6;
+// What a page that was read back made a task wait, where the guest cannot tell: several come with
+// one request to a disk (docs/lab-policies.md), each alone from the pool.
+constexpr double kReadBackUs = 30;
 
 double rate(uint64_t before, uint64_t after, uint64_t elapsed_ms) {
   if (after <= before || elapsed_ms == 0) return 0;  // not less: it began anew
@@ -37,16 +40,24 @@ std::string contradiction(const Sample& sample, const GuestFacts& facts) {
   return "";
 }
 
-Rates rates_between(const Sample& before, const Sample& after, uint64_t elapsed_ms) {
+// A report may have stood there for a while before it was looked at, and the next be seen at once:
+// the guest's own clock may say that more time passed. It can only make less of itself with that.
+Rates rates_between(const Sample& before, const Sample& after, uint64_t seen_ms) {
   Rates rates;
   if (after.uptime_ms < before.uptime_ms) return rates;  // the guest began anew
+  const uint64_t elapsed_ms = std::max(seen_ms, after.uptime_ms - before.uptime_ms);
   rates.refault_pages =
       std::min(kPagesPerSecondMax, rate(before.refault_pages, after.refault_pages, elapsed_ms));
-  rates.swap_in_pages =
-      std::min(kPagesPerSecondMax, rate(before.swap_in_pages, after.swap_in_pages, elapsed_ms));
+  // An agent that began anew counts the pages that the one before it brought back.
+  if (after.sequence > before.sequence)
+    rates.swap_in_pages =
+        std::min(kPagesPerSecondMax, rate(before.swap_in_pages, after.swap_in_pages, elapsed_ms));
   if (before.pressure && after.pressure) {
     rates.some_ratio = ratio_of_time(before.pressure->some_us, after.pressure->some_us, elapsed_ms);
     rates.full_ratio = ratio_of_time(before.pressure->full_us, after.pressure->full_us, elapsed_ms);
+  } else {
+    const double read_back_pages = rates.refault_pages + rates.swap_in_pages;
+    rates.some_ratio = std::min(1.0, read_back_pages * kReadBackUs / 1e6);
   }
   return rates;
 }

@@ -34,9 +34,23 @@ uint64_t held_bytes(const Estimate& estimate, const GuestNeed& need, uint64_t en
 constexpr double kYieldPart = 0.25;
 constexpr double kYieldSomeMax = 0.01;
 
+// What is in no balloon's power: what such a guest says it needs moves nobody's memory.
+bool is_fixed(const Estimate& estimate) {
+  return !estimate.facts.can_balloon;
+}
+
 // What a guest has shown that it needs above its share.
 uint64_t proven_bytes(const Estimate& estimate, const GuestNeed& need) {
   return need.proven_bytes() + estimate.facts.pool.persistent_pages * kPageBytes;
+}
+
+// What others have to reckon with: no more than the guest could be given.
+uint64_t wanted_bytes(const HostView& host, const Estimate& estimate, const GuestNeed& need,
+                      uint64_t entitled_bytes) {
+  if (is_fixed(estimate)) return estimate.facts.actual_bytes;
+  if (!host.has_pool) return need.bytes();
+  return std::min(need.bytes(), std::max(entitled_bytes + proven_bytes(estimate, need),
+                                         estimate.facts.settings.min_bytes));
 }
 
 // What a pool keeps of the memory when guests want all of it: compressed, it spares more reads
@@ -99,12 +113,13 @@ Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estima
   const std::vector<uint64_t> entitled = entitlements(estimates, capacity);
   std::map<GuestId, GuestNeed> kept;
   uint64_t needed_bytes = 0;
-  for (const Estimate& estimate : estimates) {
+  for (size_t i = 0; i < estimates.size(); ++i) {
+    const Estimate& estimate = estimates[i];
     GuestNeed& need = kept[estimate.facts.id];
     if (const auto known = needs_.find(estimate.facts.id); known != needs_.end())
       need = known->second;
     need.update(estimate, some_ratio_, elapsed_ms);
-    needed_bytes += need.bytes();
+    needed_bytes += wanted_bytes(host, estimate, need, entitled[i]);
   }
   needs_.swap(kept);
   if (needed_bytes > capacity) {
@@ -116,12 +131,13 @@ Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estima
   for (size_t i = 0; i < estimates.size(); ++i) {
     const Estimate& estimate = estimates[i];
     const GuestNeed& need = needs_.at(estimate.facts.id);
-    uint64_t wanted = need.bytes();
-    if (host.has_pool)
-      wanted = std::min(wanted, std::max(entitled[i] + proven_bytes(estimate, need),
-                                         estimate.facts.settings.min_bytes));
+    const uint64_t wanted = wanted_bytes(host, estimate, need, entitled[i]);
     claims.push_back(claim_of(estimate, wanted));
     Claim& claim = claims.back();
+    if (is_fixed(estimate)) {
+      claim.least_bytes = claim.wanted_bytes = wanted;
+      continue;
+    }
     claim.least_bytes = std::max(claim.least_bytes, held_bytes(estimate, need, entitled[i]));
     claim.wanted_bytes = std::max(claim.wanted_bytes, claim.least_bytes);
   }

@@ -38,7 +38,47 @@ Estimator seen() {
 
 }  // namespace
 
-TEST_CASE("policy estimator: rates are by the host's clock, not the guest's") {
+TEST_CASE("policy estimator: without PSI the pages that were read back tell of a wait") {
+  Estimator estimator = seen();
+  Sample first = sample(1);
+  first.pressure.reset();
+  (void)estimator.update(1000, input(first));
+  Sample second = first;
+  second.sequence = 2;
+  second.uptime_ms += 1000;
+  second.refault_pages = 600;
+  second.swap_in_pages = 400;
+  CHECK(estimator.update(2000, input(second)).rates.some_ratio == Approx(0.03));
+  second.sequence = 3;
+  second.uptime_ms += 1000;
+  CHECK(estimator.update(3000, input(second)).rates.some_ratio == 0);
+}
+
+TEST_CASE("policy estimator: an agent that began anew has brought nothing back yet") {
+  Estimator estimator = seen();
+  Sample first = sample(7);
+  first.swap_in_pages = 1000;
+  (void)estimator.update(1000, input(first));
+  Sample second = sample(1);
+  second.uptime_ms = first.uptime_ms + 1000;
+  second.swap_in_pages = 500'000;
+  second.refault_pages = 30;
+  const Estimate estimate = estimator.update(2000, input(second));
+  CHECK(estimate.rates.swap_in_pages == 0);
+  CHECK(estimate.rates.refault_pages == Approx(30));
+}
+
+TEST_CASE("policy estimator: a report that was seen late does not shorten the time to the next") {
+  Estimator estimator = seen();
+  const Sample first = sample(1);
+  (void)estimator.update(1000, input(first));
+  Sample second = sample(2);
+  second.uptime_ms = first.uptime_ms + 1000;
+  second.pressure = Pressure{100'000, 0};
+  CHECK(estimator.update(1050, input(second)).rates.some_ratio == Approx(0.1));
+}
+
+TEST_CASE("policy estimator: a guest's clock makes its rates no higher than the host's") {
   Estimator estimator = seen();
   Sample first = sample(1);
   (void)estimator.update(1000, input(first));

@@ -4,6 +4,7 @@
 
 #include "libtmem/base/units.h"
 #include "policy/selfballoon_psi.h"
+#include "policy/spare.h"
 
 namespace tmem::policy {
 namespace {
