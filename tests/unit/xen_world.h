@@ -122,4 +122,14 @@ struct XenWorld {
   std::unique_ptr<Guests> guests;
 };
 
+// From wherever it is, a guest that closes properly can connect again.
+inline void check_next_attempt(XenWorld& world, FakeGuest& guest) {
+  guest.go(6);
+  world.settle();
+  world.pass_ms(20'000);
+  CHECK(guest.backend("state") == "2");
+  REQUIRE(world.connect(guest));
+  CHECK(world.create(guest, 0, 0) == store::Status::kOk);
+}
+
 }  // namespace tmem::transport::xen
