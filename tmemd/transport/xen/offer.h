@@ -37,8 +37,8 @@ struct Offer {
   uint64_t memory_bytes() const;  // of all queues
 };
 
-// Reads the keys below `frontend`. Errors: kMalformed, the message names the key; kOs where xenstore
-// does not answer.
+// Reads the keys below `frontend`. Errors: kMalformed, the message names the key; kOs where
+// xenstore does not answer.
 Result<Offer> read_offer(XenStore& store, const std::string& frontend, const Limits& limits);
 
 // A whole decimal number, as xenstore's users write them; empty for anything else.
