@@ -97,7 +97,7 @@ class Arbiter {
   void follow_balloon(Guest& guest, uint64_t now_ms);
   void complain_of_balloon(Guest& guest, uint64_t now_ms);
   void note_decision(Guest& guest, const policy::GuestRecord& record, uint64_t now_ms);
-  void write_target(Guest& guest, const policy::BoundedTarget& bounded, uint64_t now_ms);
+  void write_target(Guest& guest, const policy::GuestRecord& record, uint64_t now_ms);
   // Whether its target is tmemd's to set, and it follows.
   bool is_scheduled(const Guest& guest) const;
   // Of a target that tmemd wrote: what the guest has not taken yet.
