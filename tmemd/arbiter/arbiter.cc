@@ -141,6 +141,7 @@ void Arbiter::adopt(std::vector<GuestSight> sights, uint64_t now_ms) {
                                 .handover = Handover(sight.mode, now_ms),
                                 .progress = {},
                                 .urgent = {},
+                                .report_when_taken_back = {},
                                 .reason = {}};
     if (!known) guest.ceiling_kib = sight.told_max_bytes / kKiB;
     guest.rule = world_.rule_for(identity);
