@@ -116,6 +116,37 @@ TEST_CASE("an agent that falls silent loses the balloon, and gets it again ten m
   CHECK(w.why(1)["writer"] == "guest");
 }
 
+TEST_CASE("an agent that reports and does not take the balloon loses it") {
+  ArbiterWorld w;
+  w.rules["guest1"].mode = GuestMode::kGuest;
+  w.add_guest(1, 900, 800).used_mib = 300;
+  w.guests.at(1).obeys_mode = false;
+  SECTION("it never took it") {
+    w.steps(32);
+  }
+  SECTION("it has taken it before") {
+    w.guests.at(1).obeys_mode = true;
+    w.steps(60);
+    REQUIRE(w.why(1)["acknowledged"] == true);
+    w.guests.at(1).obeys_mode = false;
+    w.steps(30);
+  }
+  CHECK(w.why(1)["writer"] == "guest");
+  CHECK(w.why(1)["acknowledged"] == false);
+  w.steps(3);
+  CHECK(w.host.read(ArbiterWorld::path(1, "tmem/mode")) == "host");
+  CHECK(w.logged("does not set its own balloon any more: its agent does not take it"));
+  w.steps(30);
+  CHECK(w.why(1)["writer"] == "host");
+  CHECK(w.target_mib(1) < 800);
+  w.guests.at(1).obeys_mode = true;
+  w.steps(500);
+  CHECK(w.why(1)["writer"] == "host");
+  w.steps(100);
+  CHECK(w.why(1)["writer"] == "guest");
+  CHECK(w.why(1)["acknowledged"] == true);
+}
+
 TEST_CASE("a guest that goes above its bound loses the balloon") {
   ArbiterWorld w(ArbiterWorld::in_host_mode(), 1400);
   w.rules["guest1"].mode = GuestMode::kGuest;
