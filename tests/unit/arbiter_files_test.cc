@@ -83,6 +83,20 @@ TEST_CASE("the log is made with its folder, and replays") {
   CHECK(result.lines == 80);
 }
 
+TEST_CASE("reports that differ only in what the log cannot show replay too") {
+  Directory directory;
+  const std::string path = directory.path + "/decisions.log";
+  ArbiterWorld w;
+  w.add_guest(1, 900, 800).has_agent = false;
+  begin_logging(w, logging_to(path, 16 * kMiB));
+  for (const std::string text : {"1 seq=\x01", "1 seq=\x02", "1 seq=\xff"}) {
+    w.write_report(1, text);
+    w.step();
+  }
+  w.arbiter.reset();
+  CHECK(replayed(path).ticks == 3);
+}
+
 TEST_CASE("a full log is renamed, not sooner than every ten minutes, and both files replay") {
   Directory directory;
   const std::string path = directory.path + "/decisions.log";

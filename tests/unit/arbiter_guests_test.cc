@@ -119,6 +119,21 @@ TEST_CASE("reports that contradict themselves or are no reports change nothing a
   check_balance_works(w, 2);
 }
 
+TEST_CASE("who talks nonsense keeps its share, and not what it has borrowed") {
+  ArbiterWorld w(ArbiterWorld::in_host_mode(), 1064);
+  w.pool_held_bytes = w.pool_freeable_bytes = 16 * kMiB;
+  w.add_guest(1, 900, 700).has_agent = false;
+  w.add_guest(2, 900, 280).used_mib = 800;
+  for (int i = 0; i < 60; ++i) {
+    w.write_report(1, "nonsense " + std::to_string(i));
+    w.step();
+    CHECK(w.target_mib(1) >= 499);
+  }
+  CHECK(w.target_mib(1) <= 500);
+  CHECK(w.why(1)["bound"] == "stale");
+  CHECK(w.actual_mib(2) > 450);
+}
+
 TEST_CASE("a guest whose numbers oscillate hurts only itself") {
   ArbiterWorld w(ArbiterWorld::in_host_mode(), 1024);
   w.add_guest(1, 900, 300);

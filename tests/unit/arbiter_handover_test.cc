@@ -116,6 +116,37 @@ TEST_CASE("an agent that falls silent loses the balloon, and gets it again ten m
   CHECK(w.why(1)["writer"] == "guest");
 }
 
+TEST_CASE("an agent that reports and does not take the balloon loses it") {
+  ArbiterWorld w;
+  w.rules["guest1"].mode = GuestMode::kGuest;
+  w.add_guest(1, 900, 800).used_mib = 300;
+  w.guests.at(1).obeys_mode = false;
+  SECTION("it never took it") {
+    w.steps(32);
+  }
+  SECTION("it has taken it before") {
+    w.guests.at(1).obeys_mode = true;
+    w.steps(60);
+    REQUIRE(w.why(1)["acknowledged"] == true);
+    w.guests.at(1).obeys_mode = false;
+    w.steps(30);
+  }
+  CHECK(w.why(1)["writer"] == "guest");
+  CHECK(w.why(1)["acknowledged"] == false);
+  w.steps(3);
+  CHECK(w.host.read(ArbiterWorld::path(1, "tmem/mode")) == "host");
+  CHECK(w.logged("does not set its own balloon any more: its agent does not take it"));
+  w.steps(30);
+  CHECK(w.why(1)["writer"] == "host");
+  CHECK(w.target_mib(1) < 800);
+  w.guests.at(1).obeys_mode = true;
+  w.steps(500);
+  CHECK(w.why(1)["writer"] == "host");
+  w.steps(100);
+  CHECK(w.why(1)["writer"] == "guest");
+  CHECK(w.why(1)["acknowledged"] == true);
+}
+
 TEST_CASE("a guest that goes above its bound loses the balloon") {
   ArbiterWorld w(ArbiterWorld::in_host_mode(), 1400);
   w.rules["guest1"].mode = GuestMode::kGuest;
@@ -171,6 +202,11 @@ TEST_CASE("off: balloons are taken back from whoever has one, however long it ta
     return w.host.read(ArbiterWorld::path(id, "tmem/mode"));
   };
   REQUIRE(mode_of(2) == "guest");
+  // Kernels follow the agents' last word until there is a new one from dom0.
+  w.guests.at(1).balloon_mib_per_s = w.guests.at(2).balloon_mib_per_s = 0;
+  const uint64_t had_mib = w.actual_mib(1);
+  REQUIRE(had_mib < 400);
+  uint64_t second_had_mib = w.actual_mib(2);
   SECTION("a write fails") {
     REQUIRE(w.arbiter->change(to_mode(Mode::kOff)));
     w.faults.writes_fail = true;
@@ -180,7 +216,8 @@ TEST_CASE("off: balloons are taken back from whoever has one, however long it ta
   }
   SECTION("a guest is paused") {
     w.guests.erase(2);
-    w.host.set_memory(2, 500 * kMiB, 900 * kMiB, /*runs=*/false);
+    second_had_mib = 444;
+    w.host.set_memory(2, 444 * kMiB, 900 * kMiB, /*runs=*/false);
     w.steps(2);
     REQUIRE(w.arbiter->change(to_mode(Mode::kOff)));
   }
@@ -192,7 +229,14 @@ TEST_CASE("off: balloons are taken back from whoever has one, however long it ta
   w.step();
   CHECK(mode_of(1) == "host");
   CHECK(mode_of(2) == "host");
-  w.steps(2);
+  CHECK(w.target_mib(1) == 500);
+  w.step();
+  CHECK(w.target_mib(1) == had_mib);
+  const bool answers = w.guests.contains(2);
+  CHECK(w.target_mib(2) == (answers ? second_had_mib : 500));
+  w.steps(31);
+  CHECK(w.target_mib(2) == second_had_mib);
+  w.step();
   const uint64_t reads = w.host.reads;
   w.steps(10);
   CHECK(w.host.reads - reads < 200);  // what the simulated guests read
@@ -216,6 +260,8 @@ TEST_CASE("whoever has its own balloon gives it back when the mode changes or a 
   w.add_guest(1, 900, 800).used_mib = 300;
   w.steps(5);
   REQUIRE(w.host.read(ArbiterWorld::path(1, "tmem/mode")) == "guest");
+  w.guests.at(1).balloon_mib_per_s = 0;
+  const uint64_t had_mib = w.actual_mib(1);
   const Mode mode = GENERATE(Mode::kOff, Mode::kAdvise, Mode::kHost);
   if (mode == Mode::kHost)
     w.rival = "squeezed";
@@ -223,6 +269,7 @@ TEST_CASE("whoever has its own balloon gives it back when the mode changes or a 
     REQUIRE(w.arbiter->change(to_mode(mode)));
   w.steps(12);
   CHECK(w.host.read(ArbiterWorld::path(1, "tmem/mode")) == "host");
+  CHECK(w.target_mib(1) == had_mib);
   const uint64_t writes = w.faults.writes;
   w.steps(40);
   CHECK(w.faults.writes == writes);

@@ -142,6 +142,22 @@ TEST_CASE("persistent pages of the pool are not the guests' to have; ephemeral o
   CHECK(w.target_mib(1) <= 1024 - 64 - 300);
 }
 
+TEST_CASE("what a guest gives up while the others are looked at is counted once") {
+  ArbiterWorld w;
+  w.pool_held_bytes = 50 * kMiB;
+  w.add_guest(1, 900, 800).used_mib = 700;
+  w.add_guest(2, 900, 800).used_mib = 700;
+  w.steps(5);
+  w.faults.before_read = [&w] {
+    w.host.set_memory(1, 500 * kMiB, 900 * kMiB);
+    w.pool_held_bytes = 150 * kMiB;
+  };
+  w.store.clock.advance_ms(1'000);
+  w.arbiter->turn(w.store.clock.now_ms());
+  CHECK(w.why(1)["actual_bytes"].get<uint64_t>() > 600 * kMiB);
+  CHECK(w.describe()["host"]["total_bytes"] == w.host_bytes);
+}
+
 TEST_CASE("when xenstore does not answer nothing is taken for absent, and nothing is promised") {
   ArbiterWorld w;
   w.add_guest(1, 900, 500).used_mib = 500;

@@ -79,8 +79,7 @@ void Arbiter::turn(uint64_t now_ms) {
   if (mode_ != Mode::kHost && world_.on_surplus) world_.on_surplus(0);
   if (mode_ == Mode::kOff) return turn_off(now_ms);
   let_go_ = false;
-  auto looked = take_census(now_ms);
-  const auto host = looked ? host_view(now_ms) : tl::make_unexpected(looked.error());
+  const auto host = look_at_host(now_ms);
   if (!host) return hold(host.error());
   blind_.clear();
   // The loop knows guests by their number.
@@ -118,6 +117,17 @@ void Arbiter::begin_loop_anew(uint64_t now_ms) {
   if (log_ != nullptr) log_->start_anew(policy::start_line(loop_), now_ms);
 }
 
+// The census takes a while: what guests give up meanwhile is still counted as theirs.
+Result<policy::HostView> Arbiter::look_at_host(uint64_t now_ms) {
+  TMEM_TRY(const HostShare before, world_.host());
+  TMEM_CHECK(take_census(now_ms));
+  TMEM_TRY(HostShare share, world_.host());
+  const uint64_t given_up_bytes =
+      minus_or_zero(share.beside_guests_bytes(), before.beside_guests_bytes());
+  share.free_bytes = minus_or_zero(share.free_bytes, given_up_bytes);
+  return host_view(share, now_ms);
+}
+
 Result<void> Arbiter::take_census(uint64_t now_ms) {
   TMEM_TRY(std::vector<GuestSight> sights, census_.take(now_ms, Census::Of::kRunning));
   adopt(std::move(sights), now_ms);
@@ -141,6 +151,7 @@ void Arbiter::adopt(std::vector<GuestSight> sights, uint64_t now_ms) {
                                 .handover = Handover(sight.mode, now_ms),
                                 .progress = {},
                                 .urgent = {},
+                                .report_when_taken_back = {},
                                 .reason = {}};
     if (!known) guest.ceiling_kib = sight.told_max_bytes / kKiB;
     guest.rule = world_.rule_for(identity);
@@ -192,8 +203,7 @@ std::vector<policy::GuestInput> Arbiter::inputs() {
 
 // What is neither a guest's, nor the pool's, nor free is none of ours: domain 0, Xen itself, and
 // domains that are left out.
-Result<policy::HostView> Arbiter::host_view(uint64_t now_ms) const {
-  TMEM_TRY(const HostShare share, world_.host());
+policy::HostView Arbiter::host_view(const HostShare& share, uint64_t now_ms) const {
   policy::HostView host;
   host.now_ms = now_ms;
   host.claims_bytes = share.claims_bytes;
@@ -201,7 +211,7 @@ Result<policy::HostView> Arbiter::host_view(uint64_t now_ms) const {
   host.has_pool = share.has_pool;
   host.pool_held_bytes = share.pool_held_bytes;
   host.pool_freeable_bytes = std::min(share.pool_freeable_bytes, share.pool_held_bytes);
-  host.total_bytes = share.free_bytes + share.pool_held_bytes;
+  host.total_bytes = share.beside_guests_bytes();
   for (const auto& [id, guest] : guests_) {
     host.total_bytes += guest.sight.actual_bytes;
     host.claims_bytes += promised_bytes(guest);

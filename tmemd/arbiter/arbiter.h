@@ -37,6 +37,8 @@ struct HostShare {
   bool has_pool = false;         // in Xen's memory, not domain 0's own
   uint64_t pool_held_bytes = 0;  // of Xen's memory
   uint64_t pool_freeable_bytes = 0;
+
+  uint64_t beside_guests_bytes() const { return free_bytes + pool_held_bytes; }
 };
 
 // What the arbiter works with. The store outlives it; functions must not throw.
@@ -86,10 +88,11 @@ class Arbiter {
   Result<void> let_go(uint64_t now_ms);
   void hold(const Error& why);
   Result<void> take_census(uint64_t now_ms);
+  Result<policy::HostView> look_at_host(uint64_t now_ms);
   void adopt(std::vector<GuestSight> sights, uint64_t now_ms);
   policy::GuestInput input_of(Guest& guest, const store::ClientStats* client);
   std::vector<policy::GuestInput> inputs();
-  Result<policy::HostView> host_view(uint64_t now_ms) const;
+  policy::HostView host_view(const HostShare& share, uint64_t now_ms) const;
   // As it will be at the next turn; what it decided last is in loop_.
   const policy::Loop& loop() const { return next_loop_ ? *next_loop_ : loop_; }
   void begin_loop_anew(uint64_t now_ms);
@@ -97,7 +100,7 @@ class Arbiter {
   void follow_balloon(Guest& guest, uint64_t now_ms);
   void complain_of_balloon(Guest& guest, uint64_t now_ms);
   void note_decision(Guest& guest, const policy::GuestRecord& record, uint64_t now_ms);
-  void write_target(Guest& guest, const policy::BoundedTarget& bounded, uint64_t now_ms);
+  void write_target(Guest& guest, const policy::GuestRecord& record, uint64_t now_ms);
   // Whether its target is tmemd's to set, and it follows.
   bool is_scheduled(const Guest& guest) const;
   // Of a target that tmemd wrote: what the guest has not taken yet.

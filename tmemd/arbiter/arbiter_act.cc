@@ -14,14 +14,15 @@ namespace {
 
 constexpr uint64_t kComplainEveryMs = 600'000;
 
-bool is_order(policy::Bound bound) {
-  switch (bound) {
+bool is_order(const policy::GuestRecord& record) {
+  switch (record.bounded.bound) {
     case policy::Bound::kNone:
     case policy::Bound::kMinimum:
     case policy::Bound::kMaximum:
     case policy::Bound::kHost:
       return true;
-    case policy::Bound::kStale:
+    case policy::Bound::kStale:  // what it has borrowed is not held for it
+      return record.bounded.target_bytes < record.input.facts.target_bytes;
     case policy::Bound::kNoBalloon:
     case policy::Bound::kUnchanged:
       break;
@@ -61,7 +62,7 @@ void Arbiter::act(const policy::TickRecord& tick) {
     else if (!is_scheduled(guest) && unfinished_growth_bytes(guest) != 0)
       give_growth_up(guest, now_ms);
     else
-      write_target(guest, record.bounded, now_ms);
+      write_target(guest, record, now_ms);
   }
   std::erase_if(guests_, [](const auto& entry) { return entry.second.gone; });
 }
@@ -170,9 +171,9 @@ bool Arbiter::write(Guest& guest, const XenStore::Nodes& nodes, const XenStore::
   return false;
 }
 
-void Arbiter::write_target(Guest& guest, const policy::BoundedTarget& bounded, uint64_t now_ms) {
-  if (!is_scheduled(guest) || !is_order(bounded.bound)) return;
-  const uint64_t kib = std::min(bounded.target_bytes, guest.sight.ceiling_bytes) / kKiB;
+void Arbiter::write_target(Guest& guest, const policy::GuestRecord& record, uint64_t now_ms) {
+  if (!is_scheduled(guest) || !is_order(record)) return;
+  const uint64_t kib = std::min(record.bounded.target_bytes, guest.sight.ceiling_bytes) / kKiB;
   if (guest.sight.target_bytes == kib * kKiB) return;
   if (!write(guest, {{target_path(guest.sight.id), std::to_string(kib)}})) return;
   guest.sight.target_bytes = kib * kKiB;

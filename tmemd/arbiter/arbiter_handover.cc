@@ -12,6 +12,15 @@ namespace {
 // An agent is not told at once of a higher bound, if it is only a little higher.
 constexpr uint64_t kRaiseMinKib = 16 * 1024;
 
+// What it has reported since; while the policy is off no loop tells.
+policy::Estimate said_since_taken_back(const Guest& guest) {
+  policy::Estimate estimate;
+  const auto& report = guest.sight.report;
+  if (!report || report == guest.report_when_taken_back) return estimate;
+  if (const auto sample = policy::parse_report(*report)) estimate.sample = *sample;
+  return estimate;
+}
+
 }  // namespace
 
 bool Arbiter::may_set_itself(const Guest& guest, const policy::Estimate& estimate,
@@ -48,6 +57,7 @@ void Arbiter::take_back(Guest& guest, uint64_t now_ms) {
     world_.log(title(guest) + " does not set its own balloon any more: " + fault);
   guest.told = false;
   guest.taken_back = true;
+  guest.report_when_taken_back = guest.sight.report;
   guest.handover.told_to_return(now_ms);
 }
 
@@ -59,12 +69,16 @@ Result<void> Arbiter::let_go(uint64_t now_ms) {
   adopt(std::move(sights), now_ms);
   let_go_ = true;
   for (auto& [id, guest] : guests_) {
+    if (guest.handover.owner() == Handover::Owner::kReturning)
+      guest.handover.note(said_since_taken_back(guest), guest.ceiling_kib * kKiB, now_ms);
     const bool grows = unfinished_growth_bytes(guest) != 0;
-    let_go_ = let_go_ && guest.sight.mode != "guest" && !grows;
     if (guest.handover.owner() == Handover::Owner::kGuest)
       take_back(guest, now_ms);
+    else if (guest.taken_back && guest.handover.host_may_write())
+      settle(guest);
     else if (grows)
       give_growth_up(guest, now_ms);
+    let_go_ = let_go_ && guest.sight.mode != "guest" && !grows && !guest.taken_back;
   }
   // Seen anew when the policy is on again.
   if (let_go_) guests_.clear();

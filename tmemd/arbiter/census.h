@@ -26,7 +26,7 @@ struct GuestSight {
   bool denies_balloon = false;           // it says that it has none
   std::string mode;                      // what tmem/mode says; empty: nothing
   uint64_t told_max_bytes = 0;           // what tmem/max_kib says; 0: nothing
-  std::optional<std::string> report;     // as the guest wrote it
+  std::optional<std::string> report;     // as the guest wrote it, but for odd bytes
 };
 
 std::string target_path(DomId guest);

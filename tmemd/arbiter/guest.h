@@ -2,6 +2,7 @@
 // What the arbiter knows of a guest from turn to turn.
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 
 #include "policy/balloon_progress.h"
@@ -25,6 +26,7 @@ struct Guest {
   bool taken_back = false;   // the balloon, and the kernel has had no target since
   uint64_t floor_kib = 0;    // as told
   uint64_t ceiling_kib = 0;  // as told, until the balloon is back; 0: unknown
+  std::optional<std::string> report_when_taken_back;
   std::string reason;
   policy::Bound bound = policy::Bound::kNone;
   uint64_t since_ms = 0;  // of reason and bound

@@ -10,6 +10,7 @@ namespace tmem::arbiter {
 namespace {
 
 constexpr uint64_t kReturnMs = 30'000;
+constexpr uint64_t kTakeMs = 30'000;
 constexpr uint64_t kAboveMs = 20'000;
 constexpr uint64_t kForgiveMs = 600'000;
 
@@ -18,7 +19,7 @@ constexpr uint64_t kForgiveMs = 600'000;
 void Handover::told_to_take(uint64_t now_ms) {
   owner_ = Owner::kGuest;
   acknowledged_ = false;
-  told_ms_ = heard_ms_ = within_ms_ = now_ms;
+  told_ms_ = heard_ms_ = taken_ms_ = within_ms_ = now_ms;
 }
 
 void Handover::told_to_return(uint64_t now_ms) {
@@ -35,6 +36,7 @@ void Handover::note(const policy::Estimate& estimate, uint64_t ceiling_bytes, ui
     if (newer) {
       heard_ms_ = std::max(heard_ms_, came_ms);
       acknowledged_ = estimate.sample->balloons_itself;
+      if (acknowledged_) taken_ms_ = heard_ms_;
     }
     note_fault(estimate.facts, ceiling_bytes, now_ms);
   }
@@ -49,6 +51,8 @@ void Handover::note_fault(const policy::GuestFacts& facts, uint64_t ceiling_byte
   if (ceiling_bytes == 0 || facts.actual_bytes <= most_bytes) within_ms_ = now_ms;
   if (now_ms - heard_ms_ > policy::kReportStaleMs)
     fault_ = "its agent is silent";
+  else if (heard_ms_ > taken_ms_ && now_ms - taken_ms_ > kTakeMs)
+    fault_ = "its agent does not take it";
   else if (now_ms - within_ms_ >= kAboveMs)
     fault_ = "it has been above its bound for 20 s";
 }

@@ -6,8 +6,8 @@
 // tmemd writes no memory/target from the moment it hands the balloon over. It does again once a
 // report that came after the order to return says so (mode=0), at the latest 30 s after the order.
 //
-// An agent that is silent for 30 s, or whose guest is above its bound for 20 s, cannot keep the
-// balloon, and does not get it again within ten minutes.
+// An agent that is silent for 30 s, that reports for 30 s and does not take the balloon, or whose
+// guest is above its bound for 20 s, cannot keep it, and does not get it again within ten minutes.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -29,6 +29,7 @@ class Handover {
                                  : Owner::kReturning),
         told_ms_(now_ms),
         heard_ms_(now_ms),
+        taken_ms_(now_ms),
         within_ms_(now_ms) {}
 
   Owner owner() const { return owner_; }
@@ -55,6 +56,7 @@ class Handover {
   std::optional<uint64_t> fault_ms_;  // of the last one
   uint64_t told_ms_;
   uint64_t heard_ms_;   // in kGuest: when its agent last reported
+  uint64_t taken_ms_;   // ... and last said that it sets the balloon; told_ms_: it has not
   uint64_t within_ms_;  // in kGuest: when it was last within its bound
 };
 
