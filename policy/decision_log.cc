@@ -45,6 +45,8 @@ Json facts_json(const GuestFacts& facts) {
           {"priority", facts.settings.priority},
           {"actual_bytes", facts.actual_bytes},
           {"target_bytes", facts.target_bytes},
+          {"first_bytes", facts.first_bytes},
+          {"has_reported", facts.has_reported},
           {"can_balloon", facts.can_balloon},
           {"has_client", pool.has_client},
           {"persistent_pages", pool.persistent_pages},
@@ -66,6 +68,8 @@ GuestFacts facts_of(const Json& json) {
   json.at("priority").get_to(facts.settings.priority);
   json.at("actual_bytes").get_to(facts.actual_bytes);
   json.at("target_bytes").get_to(facts.target_bytes);
+  json.at("first_bytes").get_to(facts.first_bytes);
+  json.at("has_reported").get_to(facts.has_reported);
   json.at("can_balloon").get_to(facts.can_balloon);
   json.at("has_client").get_to(facts.pool.has_client);
   json.at("persistent_pages").get_to(facts.pool.persistent_pages);

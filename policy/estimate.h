@@ -43,6 +43,8 @@ struct GuestFacts {
   GuestSettings settings;
   uint64_t actual_bytes = 0;  // what Xen says it has
   uint64_t target_bytes = 0;  // what it was last asked to have
+  uint64_t first_bytes = 0;   // what it had when it was first seen
+  bool has_reported = false;  // at some time since then
   bool can_balloon = true;    // it has a balloon driver
   PoolUse pool;
 };

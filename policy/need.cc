@@ -69,14 +69,17 @@ double spare_free_bytes(const Estimate& estimate) {
 // asked of them (selfballoon_psi.cc), what they borrowed is. Who fell silent may hurt.
 double pressure_now(const Estimate& estimate) {
   if (estimate.sample) return estimate.rates.some_ratio;
-  return estimate.report == ReportState::kNone && returns(estimate.rates) == 0 ? 0 : 1;
+  const bool spoke = estimate.report != ReportState::kNone || estimate.facts.has_reported;
+  return !spoke && returns(estimate.rates) == 0 ? 0 : 1;
 }
 
 }  // namespace
 
 void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
   const auto elapsed = static_cast<double>(elapsed_ms);
-  proven_bytes_ *= std::exp2(-elapsed / kProvenHalfLifeMs);
+  const double fade = std::exp2(-elapsed / kProvenHalfLifeMs);
+  borrowed_bytes_ *= fade;
+  proven_bytes_ *= fade;
   proven_bytes_ +=
       page_bytes(estimate.rates.persistent_gets + estimate.rates.ephemeral_hits) * elapsed / 1000;
   proven_bytes_ = std::min(proven_bytes_, static_cast<double>(estimate.facts.settings.max_bytes));
@@ -178,7 +181,6 @@ void GuestNeed::update(const Estimate& estimate, double some_ratio, uint64_t ela
   if (!known_) {
     known_ = true;
     bytes_ = std::max(facts.actual_bytes, facts.target_bytes);
-    first_bytes_ = bytes_;
     used_bytes_ = UINT64_MAX;  // the first report is no rise
   }
   prove(estimate, elapsed_ms);

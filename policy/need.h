@@ -35,10 +35,10 @@ class GuestNeed {
   double proven_some() const;
   uint64_t bytes() const { return bytes_; }
   const char* why() const { return why_; }
-  // What it had when it was first seen.
-  uint64_t first_bytes() const { return first_bytes_; }
-  // Pages that the pool gave back of late, in bytes; half of it is forgotten each minute.
-  uint64_t proven_bytes() const { return static_cast<uint64_t>(proven_bytes_); }
+  // Pages that the pool gave back of late, in bytes, and what the guest had borrowed before that
+  // was looked at; half of it is forgotten each minute.
+  uint64_t proven_bytes() const { return static_cast<uint64_t>(proven_bytes_ + borrowed_bytes_); }
+  void set_borrowed(uint64_t bytes) { borrowed_bytes_ = static_cast<double>(bytes); }
 
  private:
   void prove(const Estimate& estimate, uint64_t elapsed_ms);
@@ -49,10 +49,10 @@ class GuestNeed {
 
   bool known_ = false;
   uint64_t bytes_ = 0;
-  uint64_t first_bytes_ = 0;
   uint64_t least_bytes_ = 0;  // by the newest report: less leaves it nothing to spare
   uint64_t used_bytes_ = 0;   // in RAM and swap, at the last report
   double proven_bytes_ = 0;
+  double borrowed_bytes_ = 0;
   double some_average_ = 0;
   double some_now_ = 1;  // at the last decision
   // Decisions may come more often than reports: what a report says is of the time since the last.

@@ -23,10 +23,11 @@ constexpr uint64_t kElapsedMaxMs = 5000;
 // What others' wishes cannot take: of who never reported, what it had when it was first seen, for
 // nobody knows what it could do without. (A host that is short asks it all the same: guard.h.) What
 // it borrowed since is not its own, nor what another borrowed before it fell silent.
-uint64_t held_bytes(const Estimate& estimate, const GuestNeed& need, uint64_t entitled_bytes) {
-  if (estimate.report != ReportState::kNone) return 0;
-  return std::min({estimate.facts.target_bytes, estimate.facts.settings.max_bytes,
-                   std::max(need.first_bytes(), entitled_bytes)});
+uint64_t held_bytes(const Estimate& estimate, uint64_t entitled_bytes) {
+  const GuestFacts& facts = estimate.facts;
+  if (estimate.report != ReportState::kNone || facts.has_reported) return 0;
+  return std::min(
+      {facts.target_bytes, facts.settings.max_bytes, std::max(facts.first_bytes, entitled_bytes)});
 }
 
 // Guests yield while they hurt less than this part of what the pool has seen another one hurt, and
@@ -116,9 +117,13 @@ Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estima
   for (size_t i = 0; i < estimates.size(); ++i) {
     const Estimate& estimate = estimates[i];
     GuestNeed& need = kept[estimate.facts.id];
-    if (const auto known = needs_.find(estimate.facts.id); known != needs_.end())
-      need = known->second;
+    const auto known = needs_.find(estimate.facts.id);
+    if (known != needs_.end()) need = known->second;
     need.update(estimate, some_ratio_, elapsed_ms);
+    // What one borrowed before we looked it may keep for a while: the pool may have seen the need.
+    if (known == needs_.end())
+      need.set_borrowed(
+          minus_or_zero(estimate.facts.actual_bytes, entitled[i] + proven_bytes(estimate, need)));
     needed_bytes += wanted_bytes(host, estimate, need, entitled[i]);
   }
   needs_.swap(kept);
@@ -138,7 +143,7 @@ Plan SelfballoonPsi::plan(const HostView& host, std::span<const Estimate> estima
       claim.least_bytes = claim.wanted_bytes = wanted;
       continue;
     }
-    claim.least_bytes = std::max(claim.least_bytes, held_bytes(estimate, need, entitled[i]));
+    claim.least_bytes = std::max(claim.least_bytes, held_bytes(estimate, entitled[i]));
     claim.wanted_bytes = std::max(claim.wanted_bytes, claim.least_bytes);
   }
   std::vector<uint64_t> given = share(claims, capacity);

@@ -78,6 +78,15 @@ TEST_CASE("policy selfballoon+psi: nobody yields what a liar cannot be given") {
   CHECK(neighbour_after_a_minute(1) == neighbour_after_a_minute(0));
 }
 
+TEST_CASE("policy selfballoon+psi: a strategy that begins anew leaves a while what was borrowed") {
+  SelfballoonPsi strategy(kHarmless);
+  // Shares are 512; the first had proven its need to the strategy before this one.
+  std::vector guests = {calm({1, 64, 1024, 800}), calm({2, 64, 1024, 200})};
+  guests[0].rates.some_ratio = 0.5;
+  CHECK(mib_after(strategy, guests, 1024, 32, 2, 1) > 750);
+  CHECK(mib_after(strategy, guests, 1024, 32, 300, 1) < 540);
+}
+
 TEST_CASE("policy selfballoon+psi: a knob of zero holds no pressure for harmless") {
   SelfballoonPsi strategy(0);
   std::vector guests = {calm({1, 64, 1024, 512}), calm({2, 64, 1024, 512})};

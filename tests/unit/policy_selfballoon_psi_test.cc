@@ -15,6 +15,7 @@ Estimate guest(uint32_t id, uint64_t actual_mib) {
   Estimate estimate;
   estimate.facts.id = GuestId{id};
   estimate.facts.actual_bytes = estimate.facts.target_bytes = actual_mib * kMiB;
+  estimate.facts.first_bytes = actual_mib * kMiB;
   estimate.facts.settings.min_bytes = 64 * kMiB;
   estimate.facts.settings.max_bytes = 1024 * kMiB;
   estimate.sample = Sample{};
@@ -257,6 +258,18 @@ TEST_CASE("policy selfballoon+psi: others' wishes take nothing from a guest with
     guests[0].facts.actual_bytes = guests[0].facts.target_bytes = 450 * kMiB;
     guests[1].facts.actual_bytes = guests[1].facts.target_bytes = 150 * kMiB;
     CHECK(press() == 400);
+  }
+  SECTION("and it borrowed before the strategy began anew") {
+    guests[0].sample.reset();
+    guests[0].report = ReportState::kNone;
+    guests[0].facts.first_bytes = 350 * kMiB;
+    CHECK(press() == 350);
+  }
+  SECTION("but that is no agent's way to keep what it borrowed: to fall silent before that") {
+    guests[0].sample.reset();
+    guests[0].report = ReportState::kNone;
+    guests[0].facts.has_reported = true;
+    CHECK(press() == 300);
   }
   SECTION("but all above its share from one that fell silent") {
     guests[0].sample.reset();

@@ -182,6 +182,9 @@ policy::GuestInput Arbiter::input_of(Guest& guest, const store::ClientStats* cli
   facts.target_bytes =
       ours ? guest.sight.target_bytes.value_or(facts.actual_bytes) : facts.actual_bytes;
   facts.target_bytes = std::min(facts.target_bytes, guest.sight.ceiling_bytes);
+  if (guest.first_bytes == 0) guest.first_bytes = std::max(facts.actual_bytes, facts.target_bytes);
+  facts.first_bytes = guest.first_bytes;
+  facts.has_reported = guest.reported;
   facts.can_balloon = guest.sight.has_balloon && !guest.progress.stuck() &&
                       guest.handover.owner() != Handover::Owner::kReturning &&
                       guest.rule.mode != GuestMode::kOff;

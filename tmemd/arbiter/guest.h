@@ -21,6 +21,7 @@ struct Guest {
   Handover handover;
   policy::BalloonProgress progress;
   PerSecond urgent;          // turns at once that it was given
+  uint64_t first_bytes = 0;  // what it had when it was first planned
   bool reported = false;     // a report of its agent was believed
   bool told = false;         // its agent, by this tmemd, to set the balloon
   bool taken_back = false;   // the balloon, and the kernel has had no target since

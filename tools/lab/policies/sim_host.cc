@@ -126,6 +126,8 @@ void SimHost::decide() {
     policy::GuestFacts& facts = inputs_[id].facts;
     facts.actual_bytes = guests_[id]->actual_pages() * kPageBytes;
     facts.target_bytes = target_pages_[id] * kPageBytes;
+    if (facts.first_bytes == 0)
+      facts.first_bytes = std::max(facts.actual_bytes, facts.target_bytes);
     progress_[id].note(facts.actual_bytes, facts.target_bytes, /*asked=*/true, tick_ * kTickMs);
     facts.can_balloon = !progress_[id].stuck();
     facts.pool = pool_.use(id);
