@@ -21,7 +21,7 @@ enum class Bound : uint8_t {
   kMinimum,    // the guest's own
   kMaximum,    // the guest's own
   kHost,       // the host has no more
-  kStale,      // no report that could be trusted: the last target is held
+  kStale,      // no report that could be trusted: the last target is held, up to its share
   kNoBalloon,  // it has no balloon driver: what it has is left to it
   kUnchanged,  // too small a change to bother the guest
 };

@@ -19,6 +19,6 @@ guest_destroy g1
 
 # Without.
 guest_create g2 pv 128 "disk=['phy:$(disk both-files),xvda,w']"
-job=$(guest_start g2 sh /bed/scenarios/refusals/guest.sh 28 "$OPERATIONS" 14)
+job=$(guest_start g2 sh /bed/scenarios/refusals/guest.sh 28 "$ALONE_OPERATIONS" 14)
 guest_report g2 "$job" "$LOAD_S"
 swap_settled g2
