@@ -314,6 +314,19 @@ int tmem_put_and_forget(struct tmem_pool *pool, const struct tmem_key *key, stru
 }
 EXPORT_SYMBOL_GPL(tmem_put_and_forget);
 
+/* Does a get wait for room whose page the flush would take? queue->lock held. */
+static bool overtakes_get(const struct tmem_queue *queue, const struct inflight *what)
+{
+	const struct tmem_io *io;
+
+	list_for_each_entry(io, &queue->waiting[WAITING_GETS], link)
+		if (io->pool == what->pool &&
+		    !memcmp(io->key.oid, what->key.oid, sizeof(io->key.oid)) &&
+		    (what->op == TMEM_OP_FLUSH_OBJECT || io->key.index == what->key.index))
+			return true;
+	return false;
+}
+
 static int flush(struct tmem_pool *pool, const struct tmem_key *key, u8 op)
 {
 	struct inflight what = {
@@ -325,6 +338,8 @@ static int flush(struct tmem_pool *pool, const struct tmem_key *key, u8 op)
 
 	queue = tmem_queue_lock(pool->id, key->oid, &irq);
 	error = may_post(queue, pool, op);
+	if (!error && pool_persistent(pool) && overtakes_get(queue, &what))
+		error = -EAGAIN;
 	if (!error)
 		tmem_post(queue, &what, 0);
 	else

@@ -17,7 +17,8 @@
  *
  * Order. Posts of one key are run in the order in which they were taken: a put, then a flush or a
  * get of the same key, posted under one lock of the module, reach the pool in that order. (A post
- * with TMEM_IO_WAIT that had to wait for room is the exception: it is posted when there is room.)
+ * with TMEM_IO_WAIT that had to wait for room is the exception: it is posted when there is room. But
+ * no flush of a persistent pool overtakes a get that waits: that flush is not posted, -EAGAIN.)
  *
  * Lock order: a module's locks -> the core's locks. A module may hold a spinlock while it posts;
  * callbacks are free to take it.
