@@ -13,7 +13,8 @@
 #include <linux/wait_bit.h>
 #include "swap.h"
 
-#define MEMPOOL_PIECES 256
+/* Kept for pieces that end in time: other writes, reads and evacuation. */
+#define PIECES_BOUNDED 256
 
 static struct kmem_cache *piece_cache;
 
@@ -61,6 +62,8 @@ void piece_free(struct piece *piece)
 		tmem_io_release(&piece->io);
 		atomic64_dec(&swap.stats[SWAP_HELD]);
 	}
+	if (piece->early)
+		atomic_dec(&swap.pieces_early);
 	mempool_free(piece, swap.pieces);
 	if (atomic_dec_and_test(&swap.pieces_out))
 		wake_up_var(&swap.pieces_out);
@@ -193,8 +196,12 @@ int slots_init(u32 slots)
 	swap.buckets = kvcalloc(SLOT_BUCKETS, sizeof(*swap.buckets), GFP_KERNEL);
 	swap.header = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	piece_cache = kmem_cache_create("tmem_swap_piece", sizeof(struct piece), 0, 0, NULL);
+	/* All that the usual number of slots lets be under way; with more of them not all of it. */
+	swap.pieces_early_max = min_t(u32, num_possible_cpus(), TMEM_QUEUES_MAX) *
+				tmem_slots_for_persistent(TMEM_SLOTS_DEFAULT);
 	if (piece_cache)
-		swap.pieces = mempool_create_slab_pool(MEMPOOL_PIECES, piece_cache);
+		swap.pieces = mempool_create_slab_pool(swap.pieces_early_max + PIECES_BOUNDED,
+						       piece_cache);
 	swap.requests = mempool_create_kmalloc_pool(64, sizeof(struct swap_request));
 	if (!error && swap.state && swap.buckets && swap.header && swap.pieces &&
 	    swap.requests)

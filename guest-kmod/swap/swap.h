@@ -17,7 +17,8 @@
  *
  * Nothing on the way of a write or a free allocates but from the mempools below (of a slab, and when
  * that fails, of their own reserve), which are for this only: a piece waits for the pool or the
- * backing disk, never for another piece of its bio.
+ * backing disk, never for another piece of its bio. Pieces of early writes stay while the daemon is
+ * away, for how long nobody knows: there are fewer of them than the mempool keeps.
  */
 #ifndef TMEM_SWAP_H
 #define TMEM_SWAP_H
@@ -101,6 +102,8 @@ struct swap_device {
 
 	mempool_t *pieces;
 	atomic_t pieces_out;
+	atomic_t pieces_early;
+	int pieces_early_max;
 	mempool_t *requests;
 	struct bio_set bios;
 	struct workqueue_struct *worker;

@@ -64,6 +64,7 @@ static int put_post(struct piece *piece, unsigned int how)
 	}
 	if (result == 1) {
 		piece->early = true;
+		atomic_inc(&swap.pieces_early);
 		piece->request = NULL;
 		slot_set(slot, SLOT_POOL);
 	}
@@ -93,6 +94,12 @@ static void header_copy(struct page *page, unsigned int offset, bool write)
 	kunmap_local(data);
 }
 
+/* Writers that ask at once may exceed it by a few, which are taken from PIECES_BOUNDED. */
+static bool may_be_early(void)
+{
+	return atomic_read(&swap.pieces_early) < swap.pieces_early_max;
+}
+
 /* May sleep. */
 void write_page(u32 slot, struct page *page, unsigned int offset, struct swap_request *request)
 {
@@ -109,7 +116,7 @@ void write_page(u32 slot, struct page *page, unsigned int offset, struct swap_re
 	piece->io.page = page;
 	piece->io.offset = offset;
 	piece->request = request;
-	result = put_post(piece, TMEM_IO_WAIT | TMEM_IO_CREDIT |
+	result = put_post(piece, TMEM_IO_WAIT | (may_be_early() ? TMEM_IO_CREDIT : 0) |
 				 (swap.backing.bdev ? TMEM_IO_ELSEWHERE : 0));
 	if (result < 0) {
 		write_spill(piece);
@@ -124,7 +131,7 @@ bool write_page_now(u32 slot, struct page *page)
 {
 	struct piece *piece;
 
-	if (!slot || READ_ONCE(swap.evacuating))
+	if (!slot || READ_ONCE(swap.evacuating) || !may_be_early())
 		return false;
 	piece = piece_new(slot, GFP_NOWAIT);
 	if (!piece)
