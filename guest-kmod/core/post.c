@@ -5,8 +5,8 @@
  * Nothing here allocates or sleeps; all of it runs under tmem_queue.lock with interrupts off. A
  * post copies at most one page and makes at most one hypercall.
  *
- * Ring entries are held back by urgency, so that a flood of ephemeral puts leaves room for flushes,
- * and flushes for gets: see entries_kept().
+ * Ring entries are held back, so that a flood of puts leaves room for flushes, and flushes for
+ * gets: see entries_kept().
  */
 #include <linux/highmem.h>
 #include <xen/events.h>
@@ -16,10 +16,10 @@ static u32 entries_kept(const struct tmem_pool *pool, u8 op, u32 entries)
 {
 	switch (op) {
 	case TMEM_OP_PUT:
-		return pool_persistent(pool) ? entries / 16 : entries / 4;
+		return pool_persistent(pool) ? entries / 8 : entries / 4;
 	case TMEM_OP_FLUSH_PAGE:
 	case TMEM_OP_FLUSH_OBJECT:
-		return entries / 8;
+		return entries / 16;
 	default:
 		return 1;
 	}

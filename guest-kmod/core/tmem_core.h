@@ -17,8 +17,8 @@
  *
  * Order. Posts of one key are run in the order in which they were taken: a put, then a flush or a
  * get of the same key, posted under one lock of the module, reach the pool in that order. (A post
- * with TMEM_IO_WAIT that had to wait for room is the exception: it is posted when there is room. But
- * no flush of a persistent pool overtakes a get that waits: that flush is not posted, -EAGAIN.)
+ * with TMEM_IO_WAIT that had to wait for room is the exception: it is posted when there is room.
+ * But no flush of a persistent pool overtakes a get that waits: it is not posted, -EAGAIN.)
  *
  * Lock order: a module's locks -> the core's locks. A module may hold a spinlock while it posts;
  * callbacks are free to take it.
@@ -158,7 +158,7 @@ int tmem_put_and_forget(struct tmem_pool *pool, const struct tmem_key *key, stru
 
 /*
  * Flush a page, or all pages of an object. Returns 0 (posted), -EAGAIN or -ENOTCONN (not posted:
- * the pool may still hold the page). Puts leave ring entries free for flushes, but not without limit.
+ * the pool may still hold the page). Puts leave ring entries free for flushes, a bounded number.
  */
 int tmem_flush_page(struct tmem_pool *pool, const struct tmem_key *key);
 int tmem_flush_object(struct tmem_pool *pool, const u64 oid[3]);
