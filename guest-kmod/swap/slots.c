@@ -97,6 +97,8 @@ void slot_supersede(u32 slot)
 		if (piece->slot != slot || piece->superseded)
 			continue;
 		piece->superseded = true;
+		if (piece->older)
+			tmem_owe(&swap.owed, slot);
 		if (piece->busy)
 			continue;
 		piece_unlink(piece);
@@ -115,15 +117,31 @@ struct piece *slot_staged(u32 slot)
 	return NULL;
 }
 
-/* Is something under way to the slot that is not superseded? */
-bool slot_current(u32 slot)
+/* What is under way to the slot and not superseded. */
+struct piece *slot_current(u32 slot)
 {
 	struct piece *piece;
 
 	hlist_for_each_entry(piece, bucket(slot), node)
 		if (piece->slot == slot && !piece->superseded)
-			return true;
-	return false;
+			return piece;
+	return NULL;
+}
+
+/*
+ * The pool may hold a page that is not the slot's any more. A flush might hit the page that is on
+ * its way: it is owed when that goes elsewhere.
+ */
+void slot_older_in_pool(u32 slot)
+{
+	struct piece *piece = slot_current(slot);
+
+	if (swap.state[slot] == SLOT_POOL)
+		return; /* leaves the pool when the slot does */
+	if (piece)
+		piece->older = true;
+	else
+		tmem_owe(&swap.owed, slot);
 }
 
 bool slot_on_its_way_to_disk(u32 slot, const struct piece *but)
@@ -158,8 +176,7 @@ void slot_not_flushed(const struct tmem_key *key)
 	unsigned long flags;
 
 	slot_lock(slot, &flags);
-	if (swap.state[slot] != SLOT_POOL && !slot_current(slot))
-		tmem_owe(&swap.owed, slot);
+	slot_older_in_pool(slot);
 	slot_unlock(slot, flags);
 }
 

@@ -37,11 +37,11 @@ void spill_add(struct piece *piece)
 }
 
 /* The slot's lock is held. An older page of the slot may still be in the pool. */
-static void leave_pool(u32 slot, enum slot_state state)
+static void leave_pool(const struct piece *piece, enum slot_state state)
 {
-	if (swap.state[slot] == SLOT_POOL)
-		tmem_owe(&swap.owed, slot);
-	slot_set(slot, state);
+	if (swap.state[piece->slot] == SLOT_POOL || piece->older)
+		tmem_owe(&swap.owed, piece->slot);
+	slot_set(piece->slot, state);
 }
 
 /* The slot's lock is held. Nothing can be done for it. */
@@ -49,7 +49,7 @@ static void give_up(struct piece *piece)
 {
 	piece_unlink(piece);
 	if (!piece->superseded && piece->request)
-		leave_pool(piece->slot, SLOT_LOST);
+		leave_pool(piece, SLOT_LOST);
 }
 
 static void finish(struct piece *piece, int error)
@@ -85,7 +85,7 @@ static void disk_write_done(struct bio *bio)
 		give_up(piece);
 	} else {
 		if (!piece->superseded)
-			leave_pool(piece->slot, SLOT_DISK);
+			leave_pool(piece, SLOT_DISK);
 		piece_unlink(piece);
 		swap_count(piece->buffer ? SWAP_EVACUATED : SWAP_WRITES_DISK);
 	}

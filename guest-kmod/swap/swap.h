@@ -64,6 +64,7 @@ struct piece {
 	bool busy;	 /* in the spill list, or posted, or written to the disk */
 	bool to_disk;	 /* is being written to the disk */
 	bool superseded; /* the slot was freed or written again */
+	bool older;	 /* the pool may hold an older page, unless it gets this one */
 };
 
 enum swap_stat {
@@ -148,7 +149,8 @@ void slot_set(u32 slot, enum slot_state state);
 void slot_lost(u32 slot);
 void slot_supersede(u32 slot);
 struct piece *slot_staged(u32 slot);
-bool slot_current(u32 slot);
+struct piece *slot_current(u32 slot);
+void slot_older_in_pool(u32 slot);
 bool slot_on_its_way_to_disk(u32 slot, const struct piece *but);
 void piece_link(struct piece *piece);
 void piece_unlink(struct piece *piece);

@@ -28,9 +28,8 @@ static void put_done(struct tmem_io *io)
 		return;
 	}
 	/* A free overtook a put that had to wait for room: the flush has to be sent once more. */
-	if (piece->superseded && !piece->early && swap.state[piece->slot] != SLOT_POOL &&
-	    !slot_current(piece->slot))
-		tmem_owe(&swap.owed, piece->slot);
+	if (piece->superseded && !piece->early)
+		slot_older_in_pool(piece->slot);
 	if (!piece->superseded && !piece->early)
 		slot_set(piece->slot, SLOT_POOL);
 	piece_unlink(piece);
