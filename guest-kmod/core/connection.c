@@ -180,13 +180,13 @@ static void serve(void)
 		}
 	}
 	epoch_follow();
-	tmem_pools_up();
 	tmem.evacuate = xenbus_read_unsigned(tmem.device->otherend, "evacuate", 0);
 	if (!tmem.evacuate) {
 		WRITE_ONCE(tmem.evacuate_error, NULL);
 		tmem_publish_evacuating();
 	}
-	tmem_pools_evacuate(tmem.evacuate);
+	tmem_pools_evacuate(tmem.evacuate); /* first: a pool that is up takes puts */
+	tmem_pools_up();
 	if (tmem_publish_migration())
 		tmem_publish_evacuating();
 	else

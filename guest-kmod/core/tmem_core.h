@@ -75,7 +75,8 @@ struct tmem_pool_ops {
 	void (*evacuate)(void *ctx, bool on);
 	/*
 	 * Of persistent pools, needed there: are there pages that exist nowhere else? Published as
-	 * can-migrate. Must not sleep, and takes no lock.
+	 * can-migrate. Must not sleep, and takes no lock. A page that was put counts before done()
+	 * of the put returns.
 	 */
 	bool (*holds)(void *ctx);
 };

@@ -40,7 +40,8 @@ static void got(struct tmem_io *io)
 	}
 	piece->busy = false;
 	piece_unlink(piece);
-	if (!piece->superseded && (io->error == -ENOENT || io->error == -ESTALE))
+	if (!piece->superseded && (io->error == -ENOENT || io->error == -ESTALE) &&
+	    swap.state[piece->slot] == SLOT_POOL)
 		slot_lost(piece->slot);
 	slot_unlock(piece->slot, flags);
 	evacuate_end(piece, io->error == -ETIMEDOUT || io->error == -EIO);
@@ -92,7 +93,7 @@ void evacuate_run(struct work_struct *work)
 	wait_var_event(&swap.evacuations, !atomic_read(&swap.evacuations));
 	if (!READ_ONCE(swap.evacuating))
 		return;
-	if (READ_ONCE(swap.evacuate_failed)) {
+	if (READ_ONCE(swap.evacuate_failed) && atomic64_read(&swap.stats[SWAP_POOL_PAGES])) {
 		WRITE_ONCE(swap.evacuating, false);
 		tmem_pool_cannot_evacuate(swap.pool, "a page could not be read or written");
 		return;
