@@ -139,6 +139,9 @@ struct tmem_pool {
 	atomic64_t stats[POOL_STATS];
 };
 
+/* Is no error that there is: what is true is written, whatever is there. */
+#define PUBLISHED_UNKNOWN ((const char *)ERR_PTR(-ENODATA))
+
 enum core_stat {
 	CORE_CONNECTS,
 	CORE_EPOCHS,
@@ -175,7 +178,7 @@ struct tmem_core {
 	int published_migrate;	    /* the value of can-migrate; -1: none */
 	int published_evacuating;   /* of evacuating: what is asked for was begun; -1: none */
 	const char *evacuate_error; /* NULL: none */
-	const char *published_error;
+	const char *published_error; /* of evacuate-error */
 
 	spinlock_t credit_lock; /* the next three */
 	u32 credits_used;
