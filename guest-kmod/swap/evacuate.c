@@ -8,6 +8,7 @@
  * written meanwhile supersedes the piece that carries its old page.
  *
  * Context: process, one worker, own buffer pages (GFP_NOIO; if there is no memory it tries again).
+ * It waits for the spill worker, so it must not run in swap.worker, whose rescuer may be alone.
  */
 #include <linux/mm.h>
 #include <linux/wait_bit.h>
@@ -78,6 +79,11 @@ static bool evacuate_slot(u32 slot)
 	return true;
 }
 
+static void evacuate_later(unsigned int delay_ms)
+{
+	queue_delayed_work(system_unbound_wq, &swap.evacuate_work, msecs_to_jiffies(delay_ms));
+}
+
 void evacuate_run(struct work_struct *work)
 {
 	bool memory = true;
@@ -100,7 +106,7 @@ void evacuate_run(struct work_struct *work)
 	}
 	/* A put that is not answered yet may become a page in the pool. */
 	if (atomic64_read(&swap.stats[SWAP_POOL_PAGES]) || atomic_read(&swap.pieces_out))
-		queue_delayed_work(swap.worker, &swap.evacuate_work, msecs_to_jiffies(AGAIN_MS));
+		evacuate_later(AGAIN_MS);
 }
 
 /* Told by the core. */
@@ -109,5 +115,5 @@ void evacuate_set(void *ctx, bool on)
 	WRITE_ONCE(swap.evacuate_failed, false);
 	WRITE_ONCE(swap.evacuating, on);
 	if (on)
-		queue_delayed_work(swap.worker, &swap.evacuate_work, 0);
+		evacuate_later(0);
 }
