@@ -3,7 +3,8 @@
  * Puts, gets and flushes on their way to the daemon.
  *
  * Nothing here allocates or sleeps; all of it runs under tmem_queue.lock with interrupts off. A
- * post copies at most one page and makes at most one hypercall.
+ * post copies at most one page and makes at most one hypercall; tmem_run_waiting() posts all that
+ * waits and finds room, at most a ring full.
  *
  * Ring entries are held back, so that a flood of puts leaves room for flushes, and flushes for
  * gets: see entries_kept().

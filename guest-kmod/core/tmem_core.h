@@ -90,7 +90,9 @@ struct tmem_pool_ops {
  *   0           put: stored; get: the page was copied to `page`
  *   -ENOENT     get: the pool has no such page
  *   -ENOSPC     put: refused (no space, frozen); the pool holds nothing under the key
- *   -ECANCELED  it waited, and was not sent (evacuation); the pool holds what it held before
+ *   -ECANCELED  it waited, and is not sent: an evacuation (puts of persistent pools) or no
+ *               connection (ephemeral pools). Unless it was sent on an earlier connection, which
+ *               nobody can tell, the pool holds what it held before
  *   -ESTALE     get: the pool was lost, and the page with it. Put: as -ENOTCONN
  *   -ENOTCONN   the connection was lost; whether a put happened is unknown. With TMEM_IO_WAIT only
  *               for credited puts: others are posted again on the next connection
