@@ -39,7 +39,6 @@ static void got(struct tmem_io *io)
 		slot_unlock(piece->slot, flags);
 		return;
 	}
-	piece->busy = false;
 	piece_unlink(piece);
 	if (!piece->superseded && (io->error == -ENOENT || io->error == -ESTALE) &&
 	    swap.state[piece->slot] == SLOT_POOL)
@@ -67,7 +66,6 @@ static bool evacuate_slot(u32 slot)
 	slot_lock(slot, &flags);
 	if (swap.state[slot] == SLOT_POOL && !slot_current(slot) &&
 	    !tmem_get(&piece->io, TMEM_IO_WAIT)) {
-		piece->busy = true;
 		piece_link(piece);
 		posted = true;
 	}

@@ -5,8 +5,9 @@
  * A slot's state, its pending bit and its pieces change under its lock only, and a put, get or
  * flush of the slot is posted under it: so what the pool is asked follows the order of the states.
  *
- * At most one piece of a slot is not superseded. A superseded piece stays linked while the disk
- * writes it, so that a newer page of the slot is not written past it.
+ * At most one piece of a slot is not superseded. A linked piece is in the spill list, or posted, or
+ * written to the disk: it ends by itself. A superseded one stays linked while the disk writes it,
+ * so that a newer page of the slot is not written past it.
  */
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
@@ -55,7 +56,7 @@ struct piece *piece_new(u32 slot, gfp_t gfp)
 	return piece;
 }
 
-/* Unlinked, not busy. Gives back what it holds. */
+/* Unlinked. Gives back what it holds. */
 void piece_free(struct piece *piece)
 {
 	if (piece->held) {
@@ -87,23 +88,27 @@ void piece_hold(struct piece *piece)
 	swap_count(SWAP_HELD);
 }
 
+/* What is under way to the slot and not superseded. */
+struct piece *slot_current(u32 slot)
+{
+	struct piece *piece;
+
+	hlist_for_each_entry(piece, bucket(slot), node)
+		if (piece->slot == slot && !piece->superseded)
+			return piece;
+	return NULL;
+}
+
 /* The slot gets other contents, or none. */
 void slot_supersede(u32 slot)
 {
-	struct hlist_node *next;
-	struct piece *piece;
+	struct piece *piece = slot_current(slot);
 
-	hlist_for_each_entry_safe(piece, next, bucket(slot), node) {
-		if (piece->slot != slot || piece->superseded)
-			continue;
-		piece->superseded = true;
-		if (piece->older)
-			tmem_owe(&swap.owed, slot);
-		if (piece->busy)
-			continue;
-		piece_unlink(piece);
-		piece_free(piece);
-	}
+	if (!piece)
+		return;
+	piece->superseded = true;
+	if (piece->older)
+		tmem_owe(&swap.owed, slot);
 }
 
 /* The piece whose staged page is the slot's contents, if there is one. */
@@ -113,17 +118,6 @@ struct piece *slot_staged(u32 slot)
 
 	hlist_for_each_entry(piece, bucket(slot), node)
 		if (piece->slot == slot && piece->early && !piece->superseded)
-			return piece;
-	return NULL;
-}
-
-/* What is under way to the slot and not superseded. */
-struct piece *slot_current(u32 slot)
-{
-	struct piece *piece;
-
-	hlist_for_each_entry(piece, bucket(slot), node)
-		if (piece->slot == slot && !piece->superseded)
 			return piece;
 	return NULL;
 }

@@ -20,7 +20,6 @@ static void spill_later(struct piece *piece, unsigned int delay_ms)
 {
 	unsigned long flags;
 
-	piece->busy = true;
 	spin_lock_irqsave(&swap.spill_lock, flags);
 	list_add_tail(&piece->spill, &swap.spills);
 	spin_unlock_irqrestore(&swap.spill_lock, flags);
@@ -74,7 +73,6 @@ static void disk_write_done(struct bio *bio)
 
 	bio_put(bio);
 	slot_lock(piece->slot, &flags);
-	piece->busy = false;
 	piece->to_disk = false;
 	if (error && piece->held && !piece->superseded) {
 		spill_later(piece, AGAIN_MS);
@@ -116,7 +114,6 @@ static void again_done(struct tmem_io *io)
 	unsigned long flags;
 
 	slot_lock(piece->slot, &flags);
-	piece->busy = false;
 	if (io->error && !piece->superseded) {
 		spill_later(piece, AGAIN_MS);
 		slot_unlock(piece->slot, flags);
@@ -150,7 +147,6 @@ static void spill_one(struct piece *piece)
 	slot_lock(piece->slot, &flags);
 	if (piece->superseded) {
 		piece_unlink(piece);
-		piece->busy = false;
 		dead = true;
 	} else if (swap.backing.bdev && slot_on_its_way_to_disk(piece->slot, piece)) {
 		spill_later(piece, AGAIN_MS); /* sooner, when the other is written */
@@ -160,7 +156,6 @@ static void spill_one(struct piece *piece)
 	} else if (piece->held) {
 		put_again(piece);
 	} else {
-		piece->busy = false;
 		give_up(piece);
 		dead = true;
 	}

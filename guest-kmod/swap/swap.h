@@ -61,7 +61,6 @@ struct piece {
 	u32 slot;
 	bool early;	 /* the write was reported as done: io's staged page is the only copy */
 	bool held;	 /* io is done, its staged page is kept */
-	bool busy;	 /* in the spill list, or posted, or written to the disk */
 	bool to_disk;	 /* is being written to the disk */
 	bool superseded; /* the slot was freed or written again */
 	bool older;	 /* the pool may hold an older page, unless it gets this one */

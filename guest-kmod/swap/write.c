@@ -17,7 +17,6 @@ static void put_done(struct tmem_io *io)
 	unsigned long flags;
 
 	slot_lock(piece->slot, &flags);
-	piece->busy = false;
 	if (error && !piece->superseded) {
 		if (piece->early)
 			piece_hold(piece);
@@ -57,7 +56,6 @@ static int put_post(struct piece *piece, unsigned int how)
 	result = tmem_put(&piece->io, how);
 	if (result >= 0) {
 		slot_supersede(slot);
-		piece->busy = true;
 		piece_link(piece);
 		tmem_owe_not(&swap.owed, slot);
 	}
