@@ -14,6 +14,7 @@
 
 #define OFFER_MS 3000 /* between looks at an offer that is not answered */
 #define RETRY_MAX_MS 60000
+#define UNREADABLE_MS 1000
 
 void tmem_look(void)
 {
@@ -180,13 +181,14 @@ static void serve(void)
 		}
 	}
 	epoch_follow();
-	tmem_pools_up();
-	tmem.evacuate = xenbus_read_unsigned(tmem.device->otherend, "evacuate", 0);
+	if (tmem_read_evacuate(&tmem.evacuate))
+		tmem_look_later(UNREADABLE_MS);
 	if (!tmem.evacuate) {
 		WRITE_ONCE(tmem.evacuate_error, NULL);
 		tmem_publish_evacuating();
 	}
-	tmem_pools_evacuate(tmem.evacuate);
+	tmem_pools_evacuate(tmem.evacuate); /* first: a pool that is up takes puts */
+	tmem_pools_up();
 	if (tmem_publish_migration())
 		tmem_publish_evacuating();
 	else
@@ -199,6 +201,15 @@ static void close_connection(void)
 	xenbus_switch_state(tmem.device, XenbusStateClosed);
 }
 
+/* Our nodes were made anew since the offer. */
+static bool offer_void(void)
+{
+	enum xenbus_state state;
+
+	return !tmem_read_state(tmem.device->nodename, &state) &&
+	       state != XenbusStateInitialised;
+}
+
 static void move(enum xenbus_state backend)
 {
 	int error = 0;
@@ -209,8 +220,8 @@ static void move(enum xenbus_state backend)
 			close_connection();
 		else if (!tmem.ring_count)
 			error = tmem_offer();
-		else if (xenbus_read_driver_state(tmem.device->nodename) != XenbusStateInitialised)
-			close_connection(); /* our nodes were made anew, the offer is void */
+		else if (offer_void())
+			close_connection();
 		if (!error)
 			tmem_look_later(OFFER_MS);
 		break;
@@ -260,6 +271,7 @@ static void wake(void)
 static void manage(struct work_struct *work)
 {
 	unsigned int noio = memalloc_noio_save();
+	enum xenbus_state backend;
 
 	mutex_lock(&tmem.lifecycle);
 	if (tmem.device && (tmem.suspended || READ_ONCE(tmem.resumed)))
@@ -268,8 +280,13 @@ static void manage(struct work_struct *work)
 		close_connection();
 		WRITE_ONCE(tmem.broken, false);
 	}
-	if (tmem.device && tmem.device->otherend)
-		move(xenbus_read_driver_state(tmem.device->otherend));
+	if (tmem.device && tmem.device->otherend) {
+		if (tmem_read_state(tmem.device->otherend, &backend)) {
+			backend = tmem.serving ? XenbusStateConnected : XenbusStateInitialising;
+			tmem_look_later(UNREADABLE_MS);
+		}
+		move(backend);
+	}
 	mutex_unlock(&tmem.lifecycle);
 	memalloc_noio_restore(noio);
 }
@@ -324,30 +341,6 @@ static int frontend_resume(struct xenbus_device *device)
 	return 0;
 }
 
-/*
- * A restored guest may look for its backend before the daemon has seen the new domain. The path is
- * known all the same; the watch on it tells when it appears.
- */
-static int read_backend(struct xenbus_device *device)
-{
-	unsigned int domain;
-	char *path;
-	int backend;
-
-	if (xenbus_gather(XBT_NIL, device->nodename, "backend-id", "%i", &backend, "backend", NULL,
-			  &path, NULL)) {
-		if (xenbus_scanf(XBT_NIL, "domid", "", "%u", &domain) != 1)
-			return -ENOENT;
-		backend = 0;
-		path = kasprintf(GFP_NOIO, "/local/domain/0/backend/tmem/%u/0", domain);
-		if (!path)
-			return -ENOMEM;
-	}
-	device->otherend = path;
-	device->otherend_id = backend;
-	return 0;
-}
-
 static const struct xenbus_device_id tmem_ids[] = { { "tmem" }, { "" } };
 
 static struct xenbus_driver frontend = {
@@ -374,7 +367,7 @@ int tmem_frontend_register(void)
 	if (error)
 		destroy_workqueue(tmem.worker);
 	else
-		frontend.read_otherend_details = read_backend;
+		frontend.read_otherend_details = tmem_read_backend;
 	return error;
 }
 

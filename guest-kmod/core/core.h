@@ -5,6 +5,7 @@
  *   connection.c  the xenbus device: when to connect, when to let go (one worker)
  *   offer.c       what it offers the backend
  *   migration.c   what it says about being saved or migrated
+ *   xenstore.c    what the backend says
  *   ring.c        pages and grants of one queue
  *   queue.c       a queue over its connections: irq, timer, slots
  *   post.c        puts, gets and flushes on their way to the daemon
@@ -139,6 +140,9 @@ struct tmem_pool {
 	atomic64_t stats[POOL_STATS];
 };
 
+/* Is no error that there is: what is true is written, whatever is there. */
+#define PUBLISHED_UNKNOWN ((const char *)ERR_PTR(-ENODATA))
+
 enum core_stat {
 	CORE_CONNECTS,
 	CORE_EPOCHS,
@@ -175,7 +179,7 @@ struct tmem_core {
 	int published_migrate;	    /* the value of can-migrate; -1: none */
 	int published_evacuating;   /* of evacuating: what is asked for was begun; -1: none */
 	const char *evacuate_error; /* NULL: none */
-	const char *published_error;
+	const char *published_error; /* of evacuate-error */
 
 	spinlock_t credit_lock; /* the next three */
 	u32 credits_used;
@@ -234,6 +238,11 @@ void tmem_rings_free(void);
 int tmem_offer(void);
 bool tmem_publish_migration(void);
 void tmem_publish_evacuating(void);
+
+/* xenstore.c. 0, or negative: not known now. Not there: XenbusStateUnknown; false. */
+int tmem_read_state(const char *folder, enum xenbus_state *state);
+int tmem_read_evacuate(bool *evacuate);
+int tmem_read_backend(struct xenbus_device *device);
 
 /* ring.c. Sleep. */
 struct tmem_ring *tmem_ring_create(struct xenbus_device *device, u32 order, u32 slots);

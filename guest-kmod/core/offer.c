@@ -107,6 +107,6 @@ int tmem_offer(void)
 	tmem.features = shape.credits ? TMEM_FEATURE_CREDITS : 0;
 	tmem.published_migrate = -1;
 	tmem.published_evacuating = -1;
-	tmem.published_error = NULL;
+	tmem.published_error = PUBLISHED_UNKNOWN;
 	return xenbus_switch_state(tmem.device, XenbusStateInitialised);
 }

@@ -146,23 +146,26 @@ void tmem_pools_evacuate(bool on)
 	retry_waiting();
 }
 
-/* A put that is not answered yet may become a page in the pool. */
+/* A put that is not answered yet may become a page in the pool; then .holds() says so. */
 bool tmem_pools_hold(void)
 {
 	unsigned int i;
 
 	for (i = 0; i < TMEM_POOLS_MAX; i++) {
 		struct tmem_pool *pool = pool_at(i);
+		bool asked;
 
 		if (!pool || !pool_persistent(pool))
 			continue;
+		/* Pairs with answered(): done() was called before. */
+		asked = atomic_read_acquire(&pool->inflight);
 		if (pool->ops->holds(pool->ctx)) {
 			if (READ_ONCE(pool->refuses) && !pool->ops->evacuate)
 				tmem_pool_cannot_evacuate(pool,
 							  "pages leave the pool by swapoff only");
 			return true;
 		}
-		if (pool->evacuating && atomic_read(&pool->inflight)) {
+		if (pool->evacuating && asked) {
 			tmem_look_later(20);
 			return true;
 		}

@@ -3,10 +3,11 @@
  * Puts, gets and flushes on their way to the daemon.
  *
  * Nothing here allocates or sleeps; all of it runs under tmem_queue.lock with interrupts off. A
- * post copies at most one page and makes at most one hypercall.
+ * post copies at most one page and makes at most one hypercall; tmem_run_waiting() posts all that
+ * waits and finds room, at most a ring full.
  *
- * Ring entries are held back by urgency, so that a flood of ephemeral puts leaves room for flushes,
- * and flushes for gets: see entries_kept().
+ * Ring entries are held back, so that a flood of puts leaves room for flushes, and flushes for
+ * gets: see entries_kept().
  */
 #include <linux/highmem.h>
 #include <xen/events.h>
@@ -16,10 +17,10 @@ static u32 entries_kept(const struct tmem_pool *pool, u8 op, u32 entries)
 {
 	switch (op) {
 	case TMEM_OP_PUT:
-		return pool_persistent(pool) ? entries / 16 : entries / 4;
+		return pool_persistent(pool) ? entries / 8 : entries / 4;
 	case TMEM_OP_FLUSH_PAGE:
 	case TMEM_OP_FLUSH_OBJECT:
-		return entries / 8;
+		return entries / 16;
 	default:
 		return 1;
 	}
@@ -314,6 +315,19 @@ int tmem_put_and_forget(struct tmem_pool *pool, const struct tmem_key *key, stru
 }
 EXPORT_SYMBOL_GPL(tmem_put_and_forget);
 
+/* Does a get wait for room whose page the flush would take? queue->lock held. */
+static bool overtakes_get(const struct tmem_queue *queue, const struct inflight *what)
+{
+	const struct tmem_io *io;
+
+	list_for_each_entry(io, &queue->waiting[WAITING_GETS], link)
+		if (io->pool == what->pool &&
+		    !memcmp(io->key.oid, what->key.oid, sizeof(io->key.oid)) &&
+		    (what->op == TMEM_OP_FLUSH_OBJECT || io->key.index == what->key.index))
+			return true;
+	return false;
+}
+
 static int flush(struct tmem_pool *pool, const struct tmem_key *key, u8 op)
 {
 	struct inflight what = {
@@ -325,6 +339,8 @@ static int flush(struct tmem_pool *pool, const struct tmem_key *key, u8 op)
 
 	queue = tmem_queue_lock(pool->id, key->oid, &irq);
 	error = may_post(queue, pool, op);
+	if (!error && pool_persistent(pool) && overtakes_get(queue, &what))
+		error = -EAGAIN;
 	if (!error)
 		tmem_post(queue, &what, 0);
 	else

@@ -17,7 +17,8 @@
  *
  * Order. Posts of one key are run in the order in which they were taken: a put, then a flush or a
  * get of the same key, posted under one lock of the module, reach the pool in that order. (A post
- * with TMEM_IO_WAIT that had to wait for room is the exception: it is posted when there is room.)
+ * with TMEM_IO_WAIT that had to wait for room is the exception: it is posted when there is room.
+ * But no flush of a persistent pool overtakes a get that waits: it is not posted, -EAGAIN.)
  *
  * Lock order: a module's locks -> the core's locks. A module may hold a spinlock while it posts;
  * callbacks are free to take it.
@@ -74,7 +75,8 @@ struct tmem_pool_ops {
 	void (*evacuate)(void *ctx, bool on);
 	/*
 	 * Of persistent pools, needed there: are there pages that exist nowhere else? Published as
-	 * can-migrate. Must not sleep, and takes no lock.
+	 * can-migrate. Must not sleep, and takes no lock. A page that was put counts before done()
+	 * of the put returns.
 	 */
 	bool (*holds)(void *ctx);
 };
@@ -88,7 +90,9 @@ struct tmem_pool_ops {
  *   0           put: stored; get: the page was copied to `page`
  *   -ENOENT     get: the pool has no such page
  *   -ENOSPC     put: refused (no space, frozen); the pool holds nothing under the key
- *   -ECANCELED  it waited, and was not sent (evacuation); the pool holds what it held before
+ *   -ECANCELED  it waited, and is not sent: an evacuation (puts of persistent pools) or no
+ *               connection (ephemeral pools). Unless it was sent on an earlier connection, which
+ *               nobody can tell, the pool holds what it held before
  *   -ESTALE     get: the pool was lost, and the page with it. Put: as -ENOTCONN
  *   -ENOTCONN   the connection was lost; whether a put happened is unknown. With TMEM_IO_WAIT only
  *               for credited puts: others are posted again on the next connection
@@ -157,7 +161,7 @@ int tmem_put_and_forget(struct tmem_pool *pool, const struct tmem_key *key, stru
 
 /*
  * Flush a page, or all pages of an object. Returns 0 (posted), -EAGAIN or -ENOTCONN (not posted:
- * the pool may still hold the page). Puts leave ring entries free for flushes, but not without limit.
+ * the pool may still hold the page). Puts leave ring entries free for flushes, a bounded number.
  */
 int tmem_flush_page(struct tmem_pool *pool, const struct tmem_key *key);
 int tmem_flush_object(struct tmem_pool *pool, const u64 oid[3]);

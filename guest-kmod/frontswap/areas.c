@@ -87,13 +87,21 @@ u32 area_slot_claim(unsigned int type, pgoff_t offset)
 	return area_slot(type, offset);
 }
 
-void area_release(unsigned int type, u32 *first, u32 *count)
+void area_run(unsigned int type, u32 *first, u32 *count)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&area_lock, flags);
 	*first = areas[type].first;
 	*count = areas[type].count;
+	spin_unlock_irqrestore(&area_lock, flags);
+}
+
+void area_release(unsigned int type)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&area_lock, flags);
 	areas[type].refused = false;
 	WRITE_ONCE(areas[type].count, 0);
 	spin_unlock_irqrestore(&area_lock, flags);

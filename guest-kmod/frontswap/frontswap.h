@@ -89,8 +89,9 @@ u32 area_slot(unsigned int type, pgoff_t offset);
 /* The same; gives the area its slots if it has none. */
 u32 area_slot_claim(unsigned int type, pgoff_t offset);
 u64 areas_active_pages(void);
-/* The area is off: its slots, for the last time. */
-void area_release(unsigned int type, u32 *first, u32 *count);
+/* The area is off: its slots, which are nobody else's before area_release(). */
+void area_run(unsigned int type, u32 *first, u32 *count);
+void area_release(unsigned int type);
 
 /* pages.c */
 int page_store(u32 slot, struct page *page);

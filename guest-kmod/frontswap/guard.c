@@ -5,7 +5,8 @@
  * Frontswap has no way to say that a load failed: the kernel then reads the disk, where an older
  * page is, or another's. So the reads of swap are watched where they are submitted: a read of a slot
  * that is ours ends with an I/O error instead, after which the page is not up to date, and who
- * needs it gets SIGBUS. swapoff leaves a mark in its place that does the same.
+ * needs it gets SIGBUS. swapoff leaves a mark in its place that does the same from 5.19 on; before,
+ * unuse_pte() maps such a page as it is, with whatever was in that memory.
  *
  * ftrace calls look() at the entry of submit_bio(). No other user of FTRACE_OPS_FL_IPMODIFY may
  * have the function (live patches: -EBUSY); PERMANENT: kernel.ftrace_enabled=0 is refused while we

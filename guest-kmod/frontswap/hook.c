@@ -56,9 +56,10 @@ static void hook_invalidate_area(unsigned int type)
 {
 	u32 first, count, i;
 
-	area_release(type, &first, &count);
+	area_run(type, &first, &count);
 	for (i = 0; i < count; i++)
 		page_free(first + i);
+	area_release(type); /* another area may have the slots from here on */
 	if (former)
 		former->invalidate_area(type);
 }

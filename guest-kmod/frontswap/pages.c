@@ -38,6 +38,20 @@ static void slot_set(u32 slot, enum slot_state state)
 		frontswap_count(FRONTSWAP_LOST);
 }
 
+/* The page counts before the core takes the put for answered. */
+static void put_done(struct tmem_io *io)
+{
+	u32 slot = tmem_key_slot(&io->key);
+	unsigned long flags;
+
+	tmem_slot_lock(&frontswap.owed, slot, &flags);
+	slot_set(slot, io->error ? SLOT_EMPTY : SLOT_POOL);
+	if (io->error && io->error != -ENOSPC)
+		tmem_owe(&frontswap.owed, slot); /* it may be stored yet */
+	tmem_slot_unlock(&frontswap.owed, slot, flags);
+	waited_done(io);
+}
+
 static void wait_start(struct waited *waited, u32 slot, struct page *page)
 {
 	waited->io = (struct tmem_io){
@@ -56,6 +70,7 @@ static int put(u32 slot, struct page *page)
 	int error;
 
 	wait_start(&waited, slot, page);
+	waited.io.done = put_done;
 	tmem_slot_lock(&frontswap.owed, slot, &flags);
 	error = tmem_put(&waited.io, TMEM_IO_WAIT | TMEM_IO_ELSEWHERE);
 	if (!error) {
@@ -71,17 +86,11 @@ static int put(u32 slot, struct page *page)
 
 int page_store(u32 slot, struct page *page)
 {
-	unsigned long flags;
 	int error;
 
 	frontswap_count(FRONTSWAP_STORES);
 	page_free(slot);
 	error = put(slot, page);
-	tmem_slot_lock(&frontswap.owed, slot, &flags);
-	slot_set(slot, error ? SLOT_EMPTY : SLOT_POOL);
-	if (error && error != -ENOSPC)
-		tmem_owe(&frontswap.owed, slot); /* it may be stored yet */
-	tmem_slot_unlock(&frontswap.owed, slot, flags);
 	if (!error)
 		frontswap_count(FRONTSWAP_STORES_POOL);
 	else

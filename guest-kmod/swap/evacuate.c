@@ -8,6 +8,7 @@
  * written meanwhile supersedes the piece that carries its old page.
  *
  * Context: process, one worker, own buffer pages (GFP_NOIO; if there is no memory it tries again).
+ * It waits for the spill worker, so it must not run in swap.worker, whose rescuer may be alone.
  */
 #include <linux/mm.h>
 #include <linux/wait_bit.h>
@@ -38,9 +39,9 @@ static void got(struct tmem_io *io)
 		slot_unlock(piece->slot, flags);
 		return;
 	}
-	piece->busy = false;
 	piece_unlink(piece);
-	if (!piece->superseded && (io->error == -ENOENT || io->error == -ESTALE))
+	if (!piece->superseded && (io->error == -ENOENT || io->error == -ESTALE) &&
+	    swap.state[piece->slot] == SLOT_POOL)
 		slot_lost(piece->slot);
 	slot_unlock(piece->slot, flags);
 	evacuate_end(piece, io->error == -ETIMEDOUT || io->error == -EIO);
@@ -65,7 +66,6 @@ static bool evacuate_slot(u32 slot)
 	slot_lock(slot, &flags);
 	if (swap.state[slot] == SLOT_POOL && !slot_current(slot) &&
 	    !tmem_get(&piece->io, TMEM_IO_WAIT)) {
-		piece->busy = true;
 		piece_link(piece);
 		posted = true;
 	}
@@ -75,6 +75,11 @@ static bool evacuate_slot(u32 slot)
 		piece_free(piece);
 	}
 	return true;
+}
+
+static void evacuate_later(unsigned int delay_ms)
+{
+	queue_delayed_work(system_unbound_wq, &swap.evacuate_work, msecs_to_jiffies(delay_ms));
 }
 
 void evacuate_run(struct work_struct *work)
@@ -92,14 +97,14 @@ void evacuate_run(struct work_struct *work)
 	wait_var_event(&swap.evacuations, !atomic_read(&swap.evacuations));
 	if (!READ_ONCE(swap.evacuating))
 		return;
-	if (READ_ONCE(swap.evacuate_failed)) {
+	if (READ_ONCE(swap.evacuate_failed) && atomic64_read(&swap.stats[SWAP_POOL_PAGES])) {
 		WRITE_ONCE(swap.evacuating, false);
 		tmem_pool_cannot_evacuate(swap.pool, "a page could not be read or written");
 		return;
 	}
 	/* A put that is not answered yet may become a page in the pool. */
 	if (atomic64_read(&swap.stats[SWAP_POOL_PAGES]) || atomic_read(&swap.pieces_out))
-		queue_delayed_work(swap.worker, &swap.evacuate_work, msecs_to_jiffies(AGAIN_MS));
+		evacuate_later(AGAIN_MS);
 }
 
 /* Told by the core. */
@@ -108,5 +113,5 @@ void evacuate_set(void *ctx, bool on)
 	WRITE_ONCE(swap.evacuate_failed, false);
 	WRITE_ONCE(swap.evacuating, on);
 	if (on)
-		queue_delayed_work(swap.worker, &swap.evacuate_work, 0);
+		evacuate_later(0);
 }

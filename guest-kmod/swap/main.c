@@ -136,6 +136,9 @@ static void device_stop(void)
 	tmem_owed_stop(&swap.owed);
 	mod_delayed_work(swap.worker, &swap.spill_work, 0);
 	tmem_pool_close(swap.pool); /* puts in flight are answered or given up by this */
+	/* Until then the core could ask to evacuate; there was nothing to post any more. */
+	evacuate_set(&swap, false);
+	cancel_delayed_work_sync(&swap.evacuate_work);
 	wait_var_event(&swap.pieces_out, !atomic_read(&swap.pieces_out));
 	tmem_owed_stop(&swap.owed);
 	cancel_delayed_work_sync(&swap.spill_work);

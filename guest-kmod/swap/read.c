@@ -71,28 +71,45 @@ bool read_page_now(u32 slot, struct page *page, unsigned int offset)
 	return here;
 }
 
-/* May sleep. */
-void read_page(u32 slot, struct page *page, unsigned int offset, struct swap_request *request)
+/*
+ * Where the page is; SLOT_EMPTY: it was read. With a piece, a get of a page in the pool is posted,
+ * and `result` is that of tmem_get().
+ */
+static enum slot_state read_from(u32 slot, struct page *page, unsigned int offset,
+				 struct piece *piece, int *result)
 {
-	struct piece *piece = piece_new(slot, GFP_NOIO);
 	enum slot_state state = SLOT_EMPTY;
 	unsigned long flags;
-	int result = 0;
 
-	swap_count(SWAP_READS);
-	piece->io.page = page;
-	piece->io.offset = offset;
-	piece->io.done = get_done;
-	piece->request = request;
 	slot_lock(slot, &flags);
 	if (!read_here(slot, page, offset))
 		state = swap.state[slot];
-	if (state == SLOT_POOL)
-		result = tmem_get(&piece->io, TMEM_IO_WAIT);
+	if (piece && state == SLOT_POOL)
+		*result = tmem_get(&piece->io, TMEM_IO_WAIT);
 	slot_unlock(slot, flags);
-	if (state == SLOT_POOL && !result)
-		return;
-	piece_free(piece);
+	return state;
+}
+
+/* May sleep. */
+void read_page(u32 slot, struct page *page, unsigned int offset, struct swap_request *request)
+{
+	enum slot_state state;
+	struct piece *piece;
+	int result = 0;
+
+	swap_count(SWAP_READS);
+	state = read_from(slot, page, offset, NULL, NULL);
+	if (state == SLOT_POOL) {
+		piece = piece_new(slot, GFP_NOIO);
+		piece->io.page = page;
+		piece->io.offset = offset;
+		piece->io.done = get_done;
+		piece->request = request;
+		state = read_from(slot, page, offset, piece, &result);
+		if (state == SLOT_POOL && !result)
+			return;
+		piece_free(piece);
+	}
 	if (state == SLOT_DISK) {
 		disk_read(slot, page, offset, request);
 		return;

@@ -5,15 +5,17 @@
  * A slot's state, its pending bit and its pieces change under its lock only, and a put, get or
  * flush of the slot is posted under it: so what the pool is asked follows the order of the states.
  *
- * At most one piece of a slot is not superseded. A superseded piece stays linked while the disk
- * writes it, so that a newer page of the slot is not written past it.
+ * At most one piece of a slot is not superseded. A linked piece is in the spill list, or posted, or
+ * written to the disk: it ends by itself. A superseded one stays linked while the disk writes it,
+ * so that a newer page of the slot is not written past it.
  */
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 #include <linux/wait_bit.h>
 #include "swap.h"
 
-#define MEMPOOL_PIECES 256
+/* Kept for pieces that end in time: other writes, reads and evacuation. */
+#define PIECES_BOUNDED 256
 
 static struct kmem_cache *piece_cache;
 
@@ -54,13 +56,15 @@ struct piece *piece_new(u32 slot, gfp_t gfp)
 	return piece;
 }
 
-/* Unlinked, not busy. Gives back what it holds. */
+/* Unlinked. Gives back what it holds. */
 void piece_free(struct piece *piece)
 {
 	if (piece->held) {
 		tmem_io_release(&piece->io);
 		atomic64_dec(&swap.stats[SWAP_HELD]);
 	}
+	if (piece->early)
+		atomic_dec(&swap.pieces_early);
 	mempool_free(piece, swap.pieces);
 	if (atomic_dec_and_test(&swap.pieces_out))
 		wake_up_var(&swap.pieces_out);
@@ -84,21 +88,27 @@ void piece_hold(struct piece *piece)
 	swap_count(SWAP_HELD);
 }
 
+/* What is under way to the slot and not superseded. */
+struct piece *slot_current(u32 slot)
+{
+	struct piece *piece;
+
+	hlist_for_each_entry(piece, bucket(slot), node)
+		if (piece->slot == slot && !piece->superseded)
+			return piece;
+	return NULL;
+}
+
 /* The slot gets other contents, or none. */
 void slot_supersede(u32 slot)
 {
-	struct hlist_node *next;
-	struct piece *piece;
+	struct piece *piece = slot_current(slot);
 
-	hlist_for_each_entry_safe(piece, next, bucket(slot), node) {
-		if (piece->slot != slot || piece->superseded)
-			continue;
-		piece->superseded = true;
-		if (piece->busy)
-			continue;
-		piece_unlink(piece);
-		piece_free(piece);
-	}
+	if (!piece)
+		return;
+	piece->superseded = true;
+	if (piece->older)
+		tmem_owe(&swap.owed, slot);
 }
 
 /* The piece whose staged page is the slot's contents, if there is one. */
@@ -112,15 +122,20 @@ struct piece *slot_staged(u32 slot)
 	return NULL;
 }
 
-/* Is something under way to the slot that is not superseded? */
-bool slot_current(u32 slot)
+/*
+ * The pool may hold a page that is not the slot's any more. A flush might hit the page that is on
+ * its way: it is owed when that goes elsewhere.
+ */
+void slot_older_in_pool(u32 slot)
 {
-	struct piece *piece;
+	struct piece *piece = slot_current(slot);
 
-	hlist_for_each_entry(piece, bucket(slot), node)
-		if (piece->slot == slot && !piece->superseded)
-			return true;
-	return false;
+	if (swap.state[slot] == SLOT_POOL)
+		return; /* leaves the pool when the slot does */
+	if (piece)
+		piece->older = true;
+	else
+		tmem_owe(&swap.owed, slot);
 }
 
 bool slot_on_its_way_to_disk(u32 slot, const struct piece *but)
@@ -155,8 +170,7 @@ void slot_not_flushed(const struct tmem_key *key)
 	unsigned long flags;
 
 	slot_lock(slot, &flags);
-	if (swap.state[slot] != SLOT_POOL && !slot_current(slot))
-		tmem_owe(&swap.owed, slot);
+	slot_older_in_pool(slot);
 	slot_unlock(slot, flags);
 }
 
@@ -193,8 +207,12 @@ int slots_init(u32 slots)
 	swap.buckets = kvcalloc(SLOT_BUCKETS, sizeof(*swap.buckets), GFP_KERNEL);
 	swap.header = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	piece_cache = kmem_cache_create("tmem_swap_piece", sizeof(struct piece), 0, 0, NULL);
+	/* All that the usual number of slots lets be under way; with more of them not all of it. */
+	swap.pieces_early_max = min_t(u32, num_possible_cpus(), TMEM_QUEUES_MAX) *
+				tmem_slots_for_persistent(TMEM_SLOTS_DEFAULT);
 	if (piece_cache)
-		swap.pieces = mempool_create_slab_pool(MEMPOOL_PIECES, piece_cache);
+		swap.pieces = mempool_create_slab_pool(swap.pieces_early_max + PIECES_BOUNDED,
+						       piece_cache);
 	swap.requests = mempool_create_kmalloc_pool(64, sizeof(struct swap_request));
 	if (!error && swap.state && swap.buckets && swap.header && swap.pieces &&
 	    swap.requests)

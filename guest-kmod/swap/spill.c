@@ -20,7 +20,6 @@ static void spill_later(struct piece *piece, unsigned int delay_ms)
 {
 	unsigned long flags;
 
-	piece->busy = true;
 	spin_lock_irqsave(&swap.spill_lock, flags);
 	list_add_tail(&piece->spill, &swap.spills);
 	spin_unlock_irqrestore(&swap.spill_lock, flags);
@@ -37,11 +36,11 @@ void spill_add(struct piece *piece)
 }
 
 /* The slot's lock is held. An older page of the slot may still be in the pool. */
-static void leave_pool(u32 slot, enum slot_state state)
+static void leave_pool(const struct piece *piece, enum slot_state state)
 {
-	if (swap.state[slot] == SLOT_POOL)
-		tmem_owe(&swap.owed, slot);
-	slot_set(slot, state);
+	if (swap.state[piece->slot] == SLOT_POOL || piece->older)
+		tmem_owe(&swap.owed, piece->slot);
+	slot_set(piece->slot, state);
 }
 
 /* The slot's lock is held. Nothing can be done for it. */
@@ -49,7 +48,7 @@ static void give_up(struct piece *piece)
 {
 	piece_unlink(piece);
 	if (!piece->superseded && piece->request)
-		leave_pool(piece->slot, SLOT_LOST);
+		leave_pool(piece, SLOT_LOST);
 }
 
 static void finish(struct piece *piece, int error)
@@ -74,7 +73,6 @@ static void disk_write_done(struct bio *bio)
 
 	bio_put(bio);
 	slot_lock(piece->slot, &flags);
-	piece->busy = false;
 	piece->to_disk = false;
 	if (error && piece->held && !piece->superseded) {
 		spill_later(piece, AGAIN_MS);
@@ -85,7 +83,7 @@ static void disk_write_done(struct bio *bio)
 		give_up(piece);
 	} else {
 		if (!piece->superseded)
-			leave_pool(piece->slot, SLOT_DISK);
+			leave_pool(piece, SLOT_DISK);
 		piece_unlink(piece);
 		swap_count(piece->buffer ? SWAP_EVACUATED : SWAP_WRITES_DISK);
 	}
@@ -116,7 +114,6 @@ static void again_done(struct tmem_io *io)
 	unsigned long flags;
 
 	slot_lock(piece->slot, &flags);
-	piece->busy = false;
 	if (io->error && !piece->superseded) {
 		spill_later(piece, AGAIN_MS);
 		slot_unlock(piece->slot, flags);
@@ -150,7 +147,6 @@ static void spill_one(struct piece *piece)
 	slot_lock(piece->slot, &flags);
 	if (piece->superseded) {
 		piece_unlink(piece);
-		piece->busy = false;
 		dead = true;
 	} else if (swap.backing.bdev && slot_on_its_way_to_disk(piece->slot, piece)) {
 		spill_later(piece, AGAIN_MS); /* sooner, when the other is written */
@@ -160,7 +156,6 @@ static void spill_one(struct piece *piece)
 	} else if (piece->held) {
 		put_again(piece);
 	} else {
-		piece->busy = false;
 		give_up(piece);
 		dead = true;
 	}

@@ -17,7 +17,8 @@
  *
  * Nothing on the way of a write or a free allocates but from the mempools below (of a slab, and when
  * that fails, of their own reserve), which are for this only: a piece waits for the pool or the
- * backing disk, never for another piece of its bio.
+ * backing disk, never for another piece of its bio. Pieces of early writes stay while the daemon is
+ * away, for how long nobody knows: there are fewer of them than the mempool keeps.
  */
 #ifndef TMEM_SWAP_H
 #define TMEM_SWAP_H
@@ -60,9 +61,9 @@ struct piece {
 	u32 slot;
 	bool early;	 /* the write was reported as done: io's staged page is the only copy */
 	bool held;	 /* io is done, its staged page is kept */
-	bool busy;	 /* in the spill list, or posted, or written to the disk */
 	bool to_disk;	 /* is being written to the disk */
 	bool superseded; /* the slot was freed or written again */
+	bool older;	 /* the pool may hold an older page, unless it gets this one */
 };
 
 enum swap_stat {
@@ -101,6 +102,8 @@ struct swap_device {
 
 	mempool_t *pieces;
 	atomic_t pieces_out;
+	atomic_t pieces_early;
+	int pieces_early_max;
 	mempool_t *requests;
 	struct bio_set bios;
 	struct workqueue_struct *worker;
@@ -145,7 +148,8 @@ void slot_set(u32 slot, enum slot_state state);
 void slot_lost(u32 slot);
 void slot_supersede(u32 slot);
 struct piece *slot_staged(u32 slot);
-bool slot_current(u32 slot);
+struct piece *slot_current(u32 slot);
+void slot_older_in_pool(u32 slot);
 bool slot_on_its_way_to_disk(u32 slot, const struct piece *but);
 void piece_link(struct piece *piece);
 void piece_unlink(struct piece *piece);

@@ -17,7 +17,6 @@ static void put_done(struct tmem_io *io)
 	unsigned long flags;
 
 	slot_lock(piece->slot, &flags);
-	piece->busy = false;
 	if (error && !piece->superseded) {
 		if (piece->early)
 			piece_hold(piece);
@@ -28,9 +27,8 @@ static void put_done(struct tmem_io *io)
 		return;
 	}
 	/* A free overtook a put that had to wait for room: the flush has to be sent once more. */
-	if (piece->superseded && !piece->early && swap.state[piece->slot] != SLOT_POOL &&
-	    !slot_current(piece->slot))
-		tmem_owe(&swap.owed, piece->slot);
+	if (piece->superseded && !piece->early)
+		slot_older_in_pool(piece->slot);
 	if (!piece->superseded && !piece->early)
 		slot_set(piece->slot, SLOT_POOL);
 	piece_unlink(piece);
@@ -58,12 +56,12 @@ static int put_post(struct piece *piece, unsigned int how)
 	result = tmem_put(&piece->io, how);
 	if (result >= 0) {
 		slot_supersede(slot);
-		piece->busy = true;
 		piece_link(piece);
 		tmem_owe_not(&swap.owed, slot);
 	}
 	if (result == 1) {
 		piece->early = true;
+		atomic_inc(&swap.pieces_early);
 		piece->request = NULL;
 		slot_set(slot, SLOT_POOL);
 	}
@@ -93,6 +91,12 @@ static void header_copy(struct page *page, unsigned int offset, bool write)
 	kunmap_local(data);
 }
 
+/* Writers that ask at once may exceed it by a few, which are taken from PIECES_BOUNDED. */
+static bool may_be_early(void)
+{
+	return atomic_read(&swap.pieces_early) < swap.pieces_early_max;
+}
+
 /* May sleep. */
 void write_page(u32 slot, struct page *page, unsigned int offset, struct swap_request *request)
 {
@@ -109,7 +113,7 @@ void write_page(u32 slot, struct page *page, unsigned int offset, struct swap_re
 	piece->io.page = page;
 	piece->io.offset = offset;
 	piece->request = request;
-	result = put_post(piece, TMEM_IO_WAIT | TMEM_IO_CREDIT |
+	result = put_post(piece, TMEM_IO_WAIT | (may_be_early() ? TMEM_IO_CREDIT : 0) |
 				 (swap.backing.bdev ? TMEM_IO_ELSEWHERE : 0));
 	if (result < 0) {
 		write_spill(piece);
@@ -124,7 +128,7 @@ bool write_page_now(u32 slot, struct page *page)
 {
 	struct piece *piece;
 
-	if (!slot || READ_ONCE(swap.evacuating))
+	if (!slot || READ_ONCE(swap.evacuating) || !may_be_early())
 		return false;
 	piece = piece_new(slot, GFP_NOWAIT);
 	if (!piece)
