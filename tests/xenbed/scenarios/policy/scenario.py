@@ -11,7 +11,7 @@ GATE = False
 # SPARE_KIB: what every guest keeps, so no surplus (policy/need.cc). SPLIT_MIB: half of what there is for
 # guests, but for 44 MiB that are left to the pool.
 SETTINGS = {"HEAD_MIB": 24, "START_MIB": 144, "MAX_MIB": 256, "PROGRAM_MIB": 72, "WORK_S": 12, "PHASES": 5,
-            "SPARE_KIB": 24 << 10, "SPLIT_MIB": 164, "FILES_MIB": 112, "THIRD_MIB": 128}
+            "SPARE_KIB": 24 << 10, "SPLIT_MIB": 164, "FILES_MIB": 112, "THIRD_MIB": 112}
 LONG = {"LIMIT_S": 3600, "SETTINGS": {"PHASES": 30, "WORK_S": 40}}
 DISKS = (Disk("policy-files1", 160, "ext4", ("--mib", "112", "--seed", "71")),
          Disk("policy-files2", 96, "ext4", ("--mib", "64", "--seed", "72")),
