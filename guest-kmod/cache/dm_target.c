@@ -6,7 +6,8 @@
  *
  * The file system on the mapped device is cached while the table is live: resume to suspend. Blocks
  * are counted from the target's start. One such target a device. What speaks against a disk speaks
- * against all that lies on it: when a table is made, the devices below are all looked at.
+ * against all that lies on it: when a table is made, the devices below are all looked at, and what
+ * else lies on the first of them.
  *
  * Context: resume runs while the device is suspended (cache_disk_publish()).
  */
@@ -73,11 +74,46 @@ static const char *not_exclusive(struct gendisk *gendisk, unsigned int number)
 	return layer.why;
 }
 
-static const char *objection(struct gendisk *lower, bool force)
-{
-	const char *why = cache_disk_impossible(lower);
+/* A device, in the search for disks other than `own` that lie on it. */
+struct shared {
+	struct block_device *bdev;
+	struct gendisk *own;
+};
 
-	return why || force ? why : not_exclusive(lower, 1);
+/* For each disk and partition of the machine: sysfs links a device to the disks on it, by name. */
+static int look_above(struct device *dev, void *data)
+{
+	const struct shared *shared = data;
+	struct kernfs_node *link;
+
+	if (dev_to_disk(dev) == shared->own)
+		return 0;
+	link = sysfs_get_dirent(shared->bdev->bd_holder_dir->sd, dev_name(dev));
+	sysfs_put(link);
+	return link != NULL;
+}
+
+/*
+ * The claim that dm_get_device() took keeps out mounts and RAID, but not other tables of the device
+ * mapper: they share it. Deeper down many tables on a disk are usual (LVM).
+ */
+static bool is_shared(struct block_device *bdev, struct gendisk *own)
+{
+	struct shared shared = { .bdev = bdev, .own = own };
+
+	return class_for_each_device(disk_to_dev(bdev->bd_disk)->class, NULL, &shared, look_above);
+}
+
+static const char *objection(struct dm_target *ti, struct block_device *lower, bool force)
+{
+	const char *why = cache_disk_impossible(lower->bd_disk);
+
+	if (why || force)
+		return why;
+	why = not_exclusive(lower->bd_disk, 1);
+	if (!why && is_shared(lower, dm_disk(dm_table_get_md(ti->table))))
+		why = "another device-mapper device lies on it too";
+	return why;
 }
 
 static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
@@ -100,7 +136,7 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		kfree(target);
 		return err;
 	}
-	why = objection(target->lower->bdev->bd_disk, target->force);
+	why = objection(ti, target->lower->bdev, target->force);
 	if (why) {
 		ti->error = (char *)why;
 		dm_put_device(ti, target->lower);
