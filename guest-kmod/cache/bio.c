@@ -238,8 +238,9 @@ static void write_bio(struct cache_disk *disk, struct bio *bio)
 	cache_count(disk, writes_deferred, 1);
 	spin_lock_irq(&disk->deferred_lock);
 	bio_list_add(&disk->deferred, bio);
-	spin_unlock_irq(&disk->deferred_lock);
+	/* Inside: once a worker can take the bio, the disk may go. */
 	queue_work(cache_submit_queue, &disk->deferred_work);
+	spin_unlock_irq(&disk->deferred_lock);
 }
 
 void cache_run_deferred(struct work_struct *work)

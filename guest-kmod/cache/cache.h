@@ -27,6 +27,7 @@
  * Lock order: cache_mutex (start and stop of disks)
  *   inode->i_lock -> i_pages (evictions) -> cache_disk.locks[] (irqsave, never two)
  *   -> the core's locks.
+ *   cache_disk.deferred_lock: alone, but for the workqueue's.
  */
 #ifndef TMEM_CACHE_H
 #define TMEM_CACHE_H

@@ -286,6 +286,8 @@ void cache_disk_withdraw(struct cache_disk *disk)
 	cache_generations_end(disk);
 	percpu_ref_kill(&disk->users);
 	wait_for_completion(&disk->unused);
+	/* Nobody queues it any more, but it may be queued for a bio that an earlier run took. */
+	cancel_work_sync(&disk->deferred_work);
 	synchronize_rcu();
 	/* What it has in the pool is garbage. */
 	queue_work(system_unbound_wq, &forget_work);
