@@ -69,7 +69,8 @@ struct cache_disk {
 	int state;		 /* enum cache_state, by cmpxchg */
 	char reason[80];
 
-	sector_t capacity; /* of gendisk, as last seen; a change flushes */
+	struct gendisk *watched; /* the hook's own, or the one below the target: the caller's */
+	sector_t capacity;	 /* of watched, as last seen; a change flushes */
 	u64 diskseq;
 	u64 blocks;	   /* covered by present */
 	unsigned long *present;
@@ -207,8 +208,8 @@ extern struct mutex cache_mutex;
 struct cache_disk *cache_disk_of(const struct gendisk *gendisk); /* for RCU readers */
 struct cache_disk *cache_disk_get(const struct gendisk *gendisk); /* a user; hooked disks only */
 struct cache_disk *cache_disk_get_numbered(unsigned int number);  /* a user */
-struct cache_disk *cache_disk_new(struct gendisk *gendisk, sector_t sectors,
-				  void (*pass)(struct bio *bio), bool forced);
+struct cache_disk *cache_disk_new(struct gendisk *gendisk, struct gendisk *watched,
+				  sector_t sectors, void (*pass)(struct bio *bio), bool forced);
 int cache_disk_publish(struct cache_disk *disk);
 void cache_disk_withdraw(struct cache_disk *disk);
 void cache_disk_free(struct cache_disk *disk);

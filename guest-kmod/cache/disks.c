@@ -164,8 +164,8 @@ void cache_flush_stop(void)
 /* Is it still the disk that it was? Asked at each bio. */
 void cache_disk_look(struct cache_disk *disk)
 {
-	sector_t capacity = get_capacity(disk->gendisk);
-	u64 diskseq = READ_ONCE(disk->gendisk->diskseq);
+	sector_t capacity = get_capacity(disk->watched);
+	u64 diskseq = READ_ONCE(disk->watched->diskseq);
 
 	if (likely(capacity == READ_ONCE(disk->capacity) && diskseq == READ_ONCE(disk->diskseq)))
 		return;
@@ -209,9 +209,9 @@ static int take_number(struct cache_disk *disk)
 	return err;
 }
 
-/* Not yet published. `sectors` may be cached. The caller keeps gendisk until cache_disk_free(). */
-struct cache_disk *cache_disk_new(struct gendisk *gendisk, sector_t sectors,
-				  void (*pass)(struct bio *bio), bool forced)
+/* Not yet published. `sectors` may be cached. The caller keeps both until cache_disk_free(). */
+struct cache_disk *cache_disk_new(struct gendisk *gendisk, struct gendisk *watched,
+				  sector_t sectors, void (*pass)(struct bio *bio), bool forced)
 {
 	struct cache_disk *disk = kzalloc(sizeof(*disk), GFP_KERNEL);
 	int err;
@@ -219,6 +219,7 @@ struct cache_disk *cache_disk_new(struct gendisk *gendisk, sector_t sectors,
 	if (!disk)
 		return ERR_PTR(-ENOMEM);
 	init(disk, gendisk, pass, forced);
+	disk->watched = watched;
 	err = cache_index_init(disk, sectors);
 	if (err)
 		goto free_disk;
@@ -259,8 +260,8 @@ int cache_disk_publish(struct cache_disk *disk)
 
 	mutex_lock(&cache_mutex);
 	if (!cache_disk_of(disk->gendisk)) {
-		disk->capacity = get_capacity(disk->gendisk);
-		disk->diskseq = disk->gendisk->diskseq;
+		disk->capacity = get_capacity(disk->watched);
+		disk->diskseq = disk->watched->diskseq;
 		err = cache_probes_register();
 		if (!err)
 			err = cache_sysfs_add(disk);

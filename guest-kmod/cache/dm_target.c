@@ -202,7 +202,8 @@ static int target_preresume(struct dm_target *ti)
 
 	uncache(target); /* of a resume that failed */
 	noio = memalloc_noio_save();
-	disk = cache_disk_new(gendisk, ti->len, pass_below, target->force);
+	disk = cache_disk_new(gendisk, target->lower->bdev->bd_disk, ti->len, pass_below,
+			      target->force);
 	err = PTR_ERR_OR_ZERO(disk);
 	if (!err) {
 		err = cache_disk_publish(disk);

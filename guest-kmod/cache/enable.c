@@ -66,7 +66,7 @@ static int enable_bdev(struct block_device *bdev, bool force)
 		pr_err("%pg is not cached: %s\n", bdev, why);
 		return -EPERM;
 	}
-	disk = cache_disk_new(gendisk, get_capacity(gendisk), cache_pass, force);
+	disk = cache_disk_new(gendisk, gendisk, get_capacity(gendisk), cache_pass, force);
 	if (IS_ERR(disk)) {
 		if (PTR_ERR(disk) == -EFBIG)
 			pr_err("%pg is not cached: larger than index_limit_kib allows\n", bdev);
