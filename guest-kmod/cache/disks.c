@@ -169,9 +169,10 @@ void cache_disk_look(struct cache_disk *disk)
 
 	if (likely(capacity == READ_ONCE(disk->capacity) && diskseq == READ_ONCE(disk->diskseq)))
 		return;
+	/* First: who finds the new values goes on as if nothing had changed. */
+	cache_disk_flush(disk, "resize or media change");
 	WRITE_ONCE(disk->capacity, capacity);
 	WRITE_ONCE(disk->diskseq, diskseq);
-	cache_disk_flush(disk, "resize or media change");
 }
 
 static void unused(struct percpu_ref *users)
