@@ -22,7 +22,8 @@
  *    step. So a put that comes first is cleared, and one that comes later is refused.
  *  - A record is made when a read completes and no write began or ended meanwhile, or when a page's
  *    own writeback completes and no other write did so meanwhile and the page was not dirtied.
- *  - A record ends when its page is dirtied, leaves the page cache or is freed.
+ *  - A record ends when its page is dirtied, leaves the page cache or is freed. Of files with blocks
+ *    below a page's size, clean pages with records can differ (truncation): pages.c refuses them.
  *
  * Lock order: cache_mutex (start and stop of disks)
  *   inode->i_lock -> i_pages (evictions) -> cache_disk.locks[] (irqsave, never two)

@@ -3,8 +3,8 @@
  * The life of page-cache pages, by the kernel's tracepoints:
  *
  *   mm_filemap_delete_from_page_cache  with its reference count frozen to 0, the folio is being
- *       reclaimed: complete, clean, nobody else's. That is a put. With references it is truncated
- *       or invalidated. Both end the record.
+ *       reclaimed: complete, clean, nobody else's. That is a put, if pages.c does not object.
+ *       With references it is truncated or invalidated. Both end the record.
  *   writeback_dirty_folio, mm_page_free  end the record.
  *   block_bio_queue  ftrace_hook.c's check that no write was missed.
  *
