@@ -3,9 +3,11 @@
  * Starting and stopping the hook on a disk that is in use.
  *
  * Start: the hook watches writes; the self-test shows that it sees them; everything that was
- * submitted before is waited for (tasks inside submit_bio: RCU tasks; requests: frozen queue); only
- * then are records made. A write that is older and comes later all the same (throttled) is found by
- * the tracepoint and turns the cache off.
+ * submitted before is waited for (tasks inside submit_bio: RCU tasks; requests: frozen queue),
+ * twice: RCU tasks does not wait for who sleeps, as for entry to a queue that is frozen, behind hook
+ * and tracepoint. Who slept in the first pass is running or in the queue in the second. Only then
+ * are records made. A write that is older and comes later all the same (throttled) is found by the
+ * tracepoint and turns the cache off.
  * A disk that has gone is let go of within WATCH_MS.
  *
  * Context: process. Lock order: enable_mutex -> cache_mutex.
@@ -22,6 +24,13 @@ static void watch(struct work_struct *work);
 static DECLARE_DELAYED_WORK(watch_work, watch);
 static struct cache_disk *hooked[CACHE_NUMBERS]; /* enable_mutex */
 
+static void wait_for_submitted(struct gendisk *gendisk)
+{
+	synchronize_rcu_tasks();
+	blk_mq_freeze_queue(gendisk->queue);
+	blk_mq_unfreeze_queue(gendisk->queue);
+}
+
 static int start(struct cache_disk *disk, struct block_device *bdev)
 {
 	int err = cache_hook_install();
@@ -30,9 +39,8 @@ static int start(struct cache_disk *disk, struct block_device *bdev)
 		err = cache_self_test(disk, bdev);
 	if (err)
 		return err;
-	synchronize_rcu_tasks();
-	blk_mq_freeze_queue(disk->gendisk->queue);
-	blk_mq_unfreeze_queue(disk->gendisk->queue);
+	wait_for_submitted(disk->gendisk);
+	wait_for_submitted(disk->gendisk);
 	cache_generations_end(disk);
 	return cache_disk_set_on(disk, CACHE_STARTING) ? 0 : -EIO;
 }
