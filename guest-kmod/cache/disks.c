@@ -2,9 +2,9 @@
 /*
  * The cached disks: a table that evictions and bios look into without a lock, and the states of each.
  *
- *   starting -> on <-> flushing      (flush: resize, media change, write error, resume)
- *               on -> doubt -> on    (spot checks)
- *               any -> off           (a write was missed, a difference was found, ...)
+ *   starting -> on <-> flushing        (flush: resize, media change, write error, resume)
+ *               on -> doubt -> flushing  (spot checks)
+ *               any -> off             (a write was missed, a difference was found, ...)
  *
  * Changes of state are single exchanges and may come from any context. Only `on` puts, gets and
  * records, and a put looks at the state under its block's lock: after a change from `on` and one

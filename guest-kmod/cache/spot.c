@@ -107,8 +107,12 @@ void cache_spot_verdict(struct work_struct *work)
 
 	if (cache_generation(disk, disk->doubt_block) != disk->doubt_generation) {
 		cache_count(disk, spot_unclear, 1);
-		if (cache_disk_set_on(disk, CACHE_DOUBT))
+		/* Never on in between: what is in the pool is not explained. */
+		if (cmpxchg(&disk->state, CACHE_DOUBT, CACHE_FLUSHING) == CACHE_DOUBT) {
+			pr_info_ratelimited("%s: flushed: unclear spot check\n",
+					    disk->gendisk->disk_name);
 			cache_disk_flush(disk, "unclear spot check");
+		}
 	} else {
 		cache_count(disk, spot_mismatches, 1);
 		pr_err("%s: block %llu in the pool differed from the disk\n",
