@@ -12,8 +12,8 @@
  *
  * Context: submission may sleep but must not wait for a bio that is queued behind it
  * (current->bio_list), so nothing here waits for an io: without one a read passes without record, a
- * write is submitted by a worker (cache_submit_queue), which may wait, since what it waits for is on
- * its way. Completion is in any context; a write of many blocks is completed in cache_queue.
+ * write is submitted by a worker (submit_queue), which may wait, since what it waits for is on its
+ * way. Completion is in any context; a write of many blocks is completed in cache_queue.
  * Clones, of reads only, come from cache_bios, which has a rescuer. What bio_split() makes is held
  * while its clones are asked for: it has a set of its own, for which nobody waits, since that set's
  * rescuer would not submit the clones on the waiter's bio_list. What cannot be split is not a hit.
@@ -242,7 +242,7 @@ static void write_bio(struct cache_disk *disk, struct bio *bio)
 	spin_lock_irq(&disk->deferred_lock);
 	bio_list_add(&disk->deferred, bio);
 	/* Inside: once a worker can take the bio, the disk may go. */
-	queue_work(cache_submit_queue, &disk->deferred_work);
+	queue_work(disk->submit_queue, &disk->deferred_work);
 	spin_unlock_irq(&disk->deferred_lock);
 }
 

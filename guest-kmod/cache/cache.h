@@ -83,6 +83,7 @@ struct cache_disk {
 	struct bio_list deferred;
 	spinlock_t deferred_lock;
 	struct work_struct deferred_work;
+	struct workqueue_struct *submit_queue; /* for it; the caller's */
 	struct delayed_work doubt_work;
 	u64 doubt_block;
 	u32 doubt_generation;
@@ -123,8 +124,7 @@ struct cache_get {
 /* main.c */
 extern struct tmem_pool *cache_pool;
 extern struct workqueue_struct *cache_queue; /* WQ_MEM_RECLAIM; its works wait for no other's */
-extern struct workqueue_struct *cache_submit_queue; /* deferred writes: may wait for ios */
-void cache_queues_flush(void);
+void cache_queue_flush(void);
 extern unsigned int cache_spot_percent;
 extern unsigned int cache_folio_pages;
 extern unsigned int cache_stage_pages;
@@ -210,7 +210,9 @@ struct cache_disk *cache_disk_of(const struct gendisk *gendisk); /* for RCU read
 struct cache_disk *cache_disk_get(const struct gendisk *gendisk); /* a user; hooked disks only */
 struct cache_disk *cache_disk_get_numbered(unsigned int number);  /* a user */
 struct cache_disk *cache_disk_new(struct gendisk *gendisk, struct gendisk *watched,
-				  sector_t sectors, void (*pass)(struct bio *bio), bool forced);
+				  struct workqueue_struct *submit_queue, sector_t sectors,
+				  void (*pass)(struct bio *bio), bool forced);
+struct workqueue_struct *cache_submit_queue_new(const char *name);
 int cache_disk_publish(struct cache_disk *disk);
 void cache_disk_withdraw(struct cache_disk *disk);
 void cache_disk_free(struct cache_disk *disk);

@@ -210,9 +210,24 @@ static int take_number(struct cache_disk *disk)
 	return err;
 }
 
-/* Not yet published. `sectors` may be cached. The caller keeps both until cache_disk_free(). */
+/*
+ * For cache_disk_new(). One a disk: where one cache lies on another, the upper disk's deferred
+ * writes wait for the lower's, and a queue has one rescuer. Starts that thread, so not while a device
+ * is suspended.
+ */
+struct workqueue_struct *cache_submit_queue_new(const char *name)
+{
+	return alloc_workqueue("tmem_cache/%s", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0, name);
+}
+EXPORT_SYMBOL_GPL(cache_submit_queue_new);
+
+/*
+ * Not yet published. `sectors` may be cached. The caller keeps the disks and the queue until
+ * cache_disk_free().
+ */
 struct cache_disk *cache_disk_new(struct gendisk *gendisk, struct gendisk *watched,
-				  sector_t sectors, void (*pass)(struct bio *bio), bool forced)
+				  struct workqueue_struct *submit_queue, sector_t sectors,
+				  void (*pass)(struct bio *bio), bool forced)
 {
 	struct cache_disk *disk = kzalloc(sizeof(*disk), GFP_KERNEL);
 	int err;
@@ -221,6 +236,7 @@ struct cache_disk *cache_disk_new(struct gendisk *gendisk, struct gendisk *watch
 		return ERR_PTR(-ENOMEM);
 	init(disk, gendisk, pass, forced);
 	disk->watched = watched;
+	disk->submit_queue = submit_queue;
 	err = cache_index_init(disk, sectors);
 	if (err)
 		goto free_disk;

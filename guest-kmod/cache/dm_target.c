@@ -22,6 +22,7 @@
 struct target {
 	struct dm_dev *lower;
 	bool force;
+	struct workqueue_struct *submit_queue;
 	struct cache_disk *disk; /* while live and cached; else NULL */
 };
 
@@ -118,6 +119,7 @@ static const char *objection(struct dm_target *ti, struct block_device *lower, b
 
 static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
+	const char *name = dm_disk(dm_table_get_md(ti->table))->disk_name;
 	struct target *target;
 	const char *why;
 	int err;
@@ -130,18 +132,20 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	if (!target)
 		return -ENOMEM;
 	target->force = argc == 2;
+	err = -ENOMEM;
+	target->submit_queue = cache_submit_queue_new(name);
+	if (!target->submit_queue)
+		goto free_target;
 	err = dm_get_device(ti, argv[0], dm_table_get_mode(ti->table), &target->lower);
 	if (err) {
 		ti->error = "The device cannot be opened";
-		kfree(target);
-		return err;
+		goto free_queue;
 	}
 	why = objection(ti, target->lower->bdev, target->force);
 	if (why) {
 		ti->error = (char *)why;
-		dm_put_device(ti, target->lower);
-		kfree(target);
-		return -EPERM;
+		err = -EPERM;
+		goto put_device;
 	}
 	ti->private = target;
 	ti->num_flush_bios = 1;
@@ -149,6 +153,14 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_secure_erase_bios = 1;
 	ti->num_write_zeroes_bios = 1;
 	return 0;
+
+put_device:
+	dm_put_device(ti, target->lower);
+free_queue:
+	destroy_workqueue(target->submit_queue);
+free_target:
+	kfree(target);
+	return err;
 }
 
 static void uncache(struct target *target)
@@ -170,6 +182,7 @@ static void target_dtr(struct dm_target *ti)
 
 	uncache(target);
 	dm_put_device(ti, target->lower);
+	destroy_workqueue(target->submit_queue);
 	kfree(target);
 }
 
@@ -202,8 +215,8 @@ static int target_preresume(struct dm_target *ti)
 
 	uncache(target); /* of a resume that failed */
 	noio = memalloc_noio_save();
-	disk = cache_disk_new(gendisk, target->lower->bdev->bd_disk, ti->len, pass_below,
-			      target->force);
+	disk = cache_disk_new(gendisk, target->lower->bdev->bd_disk, target->submit_queue, ti->len,
+			      pass_below, target->force);
 	err = PTR_ERR_OR_ZERO(disk);
 	if (!err) {
 		err = cache_disk_publish(disk);
@@ -275,7 +288,7 @@ static void __exit target_exit(void)
 {
 	dm_unregister_target(&target_type);
 	/* Their bios have ended, but they may not have left pass_below(). */
-	cache_queues_flush();
+	cache_queue_flush();
 }
 
 module_init(target_init);

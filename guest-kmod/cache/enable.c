@@ -47,10 +47,13 @@ static int start(struct cache_disk *disk, struct block_device *bdev)
 
 static void stop(struct cache_disk *disk)
 {
+	struct workqueue_struct *submit_queue = disk->submit_queue;
+
 	hooked[disk->number] = NULL;
 	cache_disk_withdraw(disk);
 	put_device(disk_to_dev(disk->gendisk));
 	cache_disk_free(disk);
+	destroy_workqueue(submit_queue);
 }
 
 static const char *objection(struct gendisk *gendisk, bool force)
@@ -67,6 +70,7 @@ static int enable_bdev(struct block_device *bdev, bool force)
 	struct gendisk *gendisk = bdev->bd_disk;
 	const char *why = bdev == gendisk->part0 ? objection(gendisk, force) :
 						   "it is a partition: name the disk";
+	struct workqueue_struct *submit_queue;
 	struct cache_disk *disk;
 	int err;
 
@@ -74,8 +78,13 @@ static int enable_bdev(struct block_device *bdev, bool force)
 		pr_err("%pg is not cached: %s\n", bdev, why);
 		return -EPERM;
 	}
-	disk = cache_disk_new(gendisk, gendisk, get_capacity(gendisk), cache_pass, force);
+	submit_queue = cache_submit_queue_new(gendisk->disk_name);
+	if (!submit_queue)
+		return -ENOMEM;
+	disk = cache_disk_new(gendisk, gendisk, submit_queue, get_capacity(gendisk), cache_pass,
+			      force);
 	if (IS_ERR(disk)) {
+		destroy_workqueue(submit_queue);
 		if (PTR_ERR(disk) == -EFBIG)
 			pr_err("%pg is not cached: larger than index_limit_kib allows\n", bdev);
 		return PTR_ERR(disk);
