@@ -164,7 +164,7 @@ void cache_index_forget(struct cache_disk *disk);
 int cache_stage_init(void);
 void cache_stage_exit(void);
 bool cache_stage_put(u64 record, struct page *page);
-void cache_stage_run(void);
+void cache_stage_run(unsigned int most);
 
 /* evict.c */
 int cache_probes_find(void);

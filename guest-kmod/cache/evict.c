@@ -10,7 +10,7 @@
  *
  * Context: atomic; evictions with interrupts off under i_lock and i_pages. Probes run with
  * preemption disabled, which keeps disks alive (RCU). A folio's puts are limited, since interrupts
- * are off meanwhile: cache_folio_pages.
+ * are off meanwhile: cache_folio_pages, and as many that had waited for room.
  */
 #define pr_fmt(fmt) "tmem_cache: " fmt
 #include <linux/mm.h>
@@ -23,9 +23,11 @@ static void put(struct cache_disk *disk, u64 record, struct page *page)
 {
 	int err = cache_index_put(disk, record, page);
 
-	if (err == -EAGAIN && cache_stage_put(record, page))
+	if (!err)
+		cache_stage_run(1);
+	else if (err == -EAGAIN && cache_stage_put(record, page))
 		cache_count(disk, puts_staged, 1);
-	else if (err)
+	else
 		cache_count(disk, puts_no_room, 1);
 }
 

@@ -60,7 +60,7 @@ static void pool_dropped(void *ctx, u8 op, const struct tmem_key *key, int error
 /* Atomic. */
 static void pool_room(void *ctx)
 {
-	cache_stage_run();
+	cache_stage_run(UINT_MAX);
 }
 
 static const struct tmem_pool_ops pool_ops = {
