@@ -204,7 +204,10 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* Allocates before the device is suspended. A device that cannot be cached works all the same. */
+/*
+ * Suspended still: memory must not be had by writing to the device, so allocations may fail. Then
+ * the device works without its cache until the next resume.
+ */
 static int target_preresume(struct dm_target *ti)
 {
 	struct target *target = ti->private;
