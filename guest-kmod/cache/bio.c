@@ -12,9 +12,11 @@
  *
  * Context: submission may sleep but must not wait for a bio that is queued behind it
  * (current->bio_list), so nothing here waits for an io: without one a read passes without record, a
- * write is submitted by a worker (cache_submit_queue), which may wait, since what it waits for is on
- * its way. Completion is in any context; a write of many blocks is completed in cache_queue.
- * bio_split() and clones, of reads only, come from cache_bios, which has a rescuer.
+ * write is submitted by a worker (submit_queue), which may wait, since what it waits for is on its
+ * way. Completion is in any context; a write of many blocks is completed in cache_queue.
+ * Clones, of reads only, come from cache_bios, which has a rescuer. What bio_split() makes is held
+ * while its clones are asked for: it has a set of its own, for which nobody waits, since that set's
+ * rescuer would not submit the clones on the waiter's bio_list. What cannot be split is not a hit.
  *
  * Ownership: each bio taken here holds a user of the disk until it is completed.
  */
@@ -27,6 +29,7 @@
 #define BLOCKS_IN_IRQ 1024u /* more are completed in a worker */
 
 struct bio_set cache_bios;
+static struct bio_set split_bios;
 
 static void complete_large(struct work_struct *work);
 static LLIST_HEAD(large_ios);
@@ -238,8 +241,9 @@ static void write_bio(struct cache_disk *disk, struct bio *bio)
 	cache_count(disk, writes_deferred, 1);
 	spin_lock_irq(&disk->deferred_lock);
 	bio_list_add(&disk->deferred, bio);
+	/* Inside: once a worker can take the bio, the disk may go. */
+	queue_work(disk->submit_queue, &disk->deferred_work);
 	spin_unlock_irq(&disk->deferred_lock);
-	queue_work(cache_submit_queue, &disk->deferred_work);
 }
 
 void cache_run_deferred(struct work_struct *work)
@@ -287,8 +291,10 @@ static void read_bios(struct cache_disk *disk, struct bio *bio)
 	cache_count(disk, reads, 1);
 	while (bio_sectors(bio) > most &&
 	       cache_index_any(disk, block, bio_sectors(bio) / CACHE_BLOCK_SECTORS)) {
-		struct bio *front = bio_split(bio, most, GFP_NOIO, &cache_bios);
+		struct bio *front = bio_split(bio, most, GFP_NOWAIT, &split_bios);
 
+		if (!front)
+			break;
 		bio_chain(front, bio);
 		percpu_ref_get(&disk->users);
 		read_bio(disk, front);
@@ -332,10 +338,18 @@ int cache_ios_init(struct cache_disk *disk)
 
 int cache_bio_init(void)
 {
-	return bioset_init(&cache_bios, 64, 0, BIOSET_NEED_BVECS | BIOSET_NEED_RESCUER);
+	int err = bioset_init(&cache_bios, 64, 0, BIOSET_NEED_BVECS | BIOSET_NEED_RESCUER);
+
+	if (err)
+		return err;
+	err = bioset_init(&split_bios, 64, 0, 0);
+	if (err)
+		bioset_exit(&cache_bios);
+	return err;
 }
 
 void cache_bio_exit(void)
 {
+	bioset_exit(&split_bios);
 	bioset_exit(&cache_bios);
 }

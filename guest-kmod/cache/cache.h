@@ -22,11 +22,13 @@
  *    step. So a put that comes first is cleared, and one that comes later is refused.
  *  - A record is made when a read completes and no write began or ended meanwhile, or when a page's
  *    own writeback completes and no other write did so meanwhile and the page was not dirtied.
- *  - A record ends when its page is dirtied, leaves the page cache or is freed.
+ *  - A record ends when its page is dirtied, leaves the page cache or is freed. Of files with blocks
+ *    below a page's size, clean pages with records can differ (truncation): pages.c refuses them.
  *
  * Lock order: cache_mutex (start and stop of disks)
  *   inode->i_lock -> i_pages (evictions) -> cache_disk.locks[] (irqsave, never two)
  *   -> the core's locks.
+ *   cache_disk.deferred_lock: alone, but for the workqueue's.
  */
 #ifndef TMEM_CACHE_H
 #define TMEM_CACHE_H
@@ -68,7 +70,8 @@ struct cache_disk {
 	int state;		 /* enum cache_state, by cmpxchg */
 	char reason[80];
 
-	sector_t capacity; /* of gendisk, as last seen; a change flushes */
+	struct gendisk *watched; /* the hook's own, or the one below the target: the caller's */
+	sector_t capacity;	 /* of watched, as last seen; a change flushes */
 	u64 diskseq;
 	u64 blocks;	   /* covered by present */
 	unsigned long *present;
@@ -80,6 +83,7 @@ struct cache_disk {
 	struct bio_list deferred;
 	spinlock_t deferred_lock;
 	struct work_struct deferred_work;
+	struct workqueue_struct *submit_queue; /* for it; the caller's */
 	struct delayed_work doubt_work;
 	u64 doubt_block;
 	u32 doubt_generation;
@@ -120,8 +124,7 @@ struct cache_get {
 /* main.c */
 extern struct tmem_pool *cache_pool;
 extern struct workqueue_struct *cache_queue; /* WQ_MEM_RECLAIM; its works wait for no other's */
-extern struct workqueue_struct *cache_submit_queue; /* deferred writes: may wait for ios */
-void cache_queues_flush(void);
+void cache_queue_flush(void);
 extern unsigned int cache_spot_percent;
 extern unsigned int cache_folio_pages;
 extern unsigned int cache_stage_pages;
@@ -161,7 +164,7 @@ void cache_index_forget(struct cache_disk *disk);
 int cache_stage_init(void);
 void cache_stage_exit(void);
 bool cache_stage_put(u64 record, struct page *page);
-void cache_stage_run(void);
+void cache_stage_run(unsigned int most);
 
 /* evict.c */
 int cache_probes_find(void);
@@ -206,8 +209,10 @@ extern struct mutex cache_mutex;
 struct cache_disk *cache_disk_of(const struct gendisk *gendisk); /* for RCU readers */
 struct cache_disk *cache_disk_get(const struct gendisk *gendisk); /* a user; hooked disks only */
 struct cache_disk *cache_disk_get_numbered(unsigned int number);  /* a user */
-struct cache_disk *cache_disk_new(struct gendisk *gendisk, sector_t sectors,
+struct cache_disk *cache_disk_new(struct gendisk *gendisk, struct gendisk *watched,
+				  struct workqueue_struct *submit_queue, sector_t sectors,
 				  void (*pass)(struct bio *bio), bool forced);
+struct workqueue_struct *cache_submit_queue_new(const char *name);
 int cache_disk_publish(struct cache_disk *disk);
 void cache_disk_withdraw(struct cache_disk *disk);
 void cache_disk_free(struct cache_disk *disk);

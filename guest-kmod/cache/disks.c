@@ -2,9 +2,9 @@
 /*
  * The cached disks: a table that evictions and bios look into without a lock, and the states of each.
  *
- *   starting -> on <-> flushing      (flush: resize, media change, write error, resume)
- *               on -> doubt -> on    (spot checks)
- *               any -> off           (a write was missed, a difference was found, ...)
+ *   starting -> on <-> flushing        (flush: resize, media change, write error, resume)
+ *               on -> doubt -> flushing  (spot checks)
+ *               any -> off             (a write was missed, a difference was found, ...)
  *
  * Changes of state are single exchanges and may come from any context. Only `on` puts, gets and
  * records, and a put looks at the state under its block's lock: after a change from `on` and one
@@ -164,14 +164,15 @@ void cache_flush_stop(void)
 /* Is it still the disk that it was? Asked at each bio. */
 void cache_disk_look(struct cache_disk *disk)
 {
-	sector_t capacity = get_capacity(disk->gendisk);
-	u64 diskseq = READ_ONCE(disk->gendisk->diskseq);
+	sector_t capacity = get_capacity(disk->watched);
+	u64 diskseq = READ_ONCE(disk->watched->diskseq);
 
 	if (likely(capacity == READ_ONCE(disk->capacity) && diskseq == READ_ONCE(disk->diskseq)))
 		return;
+	/* First: who finds the new values goes on as if nothing had changed. */
+	cache_disk_flush(disk, "resize or media change");
 	WRITE_ONCE(disk->capacity, capacity);
 	WRITE_ONCE(disk->diskseq, diskseq);
-	cache_disk_flush(disk, "resize or media change");
 }
 
 static void unused(struct percpu_ref *users)
@@ -209,8 +210,23 @@ static int take_number(struct cache_disk *disk)
 	return err;
 }
 
-/* Not yet published. `sectors` may be cached. The caller keeps gendisk until cache_disk_free(). */
-struct cache_disk *cache_disk_new(struct gendisk *gendisk, sector_t sectors,
+/*
+ * For cache_disk_new(). One a disk: where one cache lies on another, the upper disk's deferred
+ * writes wait for the lower's, and a queue has one rescuer. Starts that thread, so not while a device
+ * is suspended.
+ */
+struct workqueue_struct *cache_submit_queue_new(const char *name)
+{
+	return alloc_workqueue("tmem_cache/%s", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0, name);
+}
+EXPORT_SYMBOL_GPL(cache_submit_queue_new);
+
+/*
+ * Not yet published. `sectors` may be cached. The caller keeps the disks and the queue until
+ * cache_disk_free().
+ */
+struct cache_disk *cache_disk_new(struct gendisk *gendisk, struct gendisk *watched,
+				  struct workqueue_struct *submit_queue, sector_t sectors,
 				  void (*pass)(struct bio *bio), bool forced)
 {
 	struct cache_disk *disk = kzalloc(sizeof(*disk), GFP_KERNEL);
@@ -219,6 +235,8 @@ struct cache_disk *cache_disk_new(struct gendisk *gendisk, sector_t sectors,
 	if (!disk)
 		return ERR_PTR(-ENOMEM);
 	init(disk, gendisk, pass, forced);
+	disk->watched = watched;
+	disk->submit_queue = submit_queue;
 	err = cache_index_init(disk, sectors);
 	if (err)
 		goto free_disk;
@@ -259,8 +277,8 @@ int cache_disk_publish(struct cache_disk *disk)
 
 	mutex_lock(&cache_mutex);
 	if (!cache_disk_of(disk->gendisk)) {
-		disk->capacity = get_capacity(disk->gendisk);
-		disk->diskseq = disk->gendisk->diskseq;
+		disk->capacity = get_capacity(disk->watched);
+		disk->diskseq = disk->watched->diskseq;
 		err = cache_probes_register();
 		if (!err)
 			err = cache_sysfs_add(disk);
@@ -286,6 +304,8 @@ void cache_disk_withdraw(struct cache_disk *disk)
 	cache_generations_end(disk);
 	percpu_ref_kill(&disk->users);
 	wait_for_completion(&disk->unused);
+	/* Nobody queues it any more, but it may be queued for a bio that an earlier run took. */
+	cancel_work_sync(&disk->deferred_work);
 	synchronize_rcu();
 	/* What it has in the pool is garbage. */
 	queue_work(system_unbound_wq, &forget_work);

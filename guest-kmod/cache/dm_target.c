@@ -6,7 +6,8 @@
  *
  * The file system on the mapped device is cached while the table is live: resume to suspend. Blocks
  * are counted from the target's start. One such target a device. What speaks against a disk speaks
- * against all that lies on it: when a table is made, the devices below are all looked at.
+ * against all that lies on it: when a table is made, the devices below are all looked at, and what
+ * else lies on the first of them.
  *
  * Context: resume runs while the device is suspended (cache_disk_publish()).
  */
@@ -21,6 +22,7 @@
 struct target {
 	struct dm_dev *lower;
 	bool force;
+	struct workqueue_struct *submit_queue;
 	struct cache_disk *disk; /* while live and cached; else NULL */
 };
 
@@ -73,15 +75,51 @@ static const char *not_exclusive(struct gendisk *gendisk, unsigned int number)
 	return layer.why;
 }
 
-static const char *objection(struct gendisk *lower, bool force)
-{
-	const char *why = cache_disk_impossible(lower);
+/* A device, in the search for disks other than `own` that lie on it. */
+struct shared {
+	struct block_device *bdev;
+	struct gendisk *own;
+};
 
-	return why || force ? why : not_exclusive(lower, 1);
+/* For each disk and partition of the machine: sysfs links a device to the disks on it, by name. */
+static int look_above(struct device *dev, void *data)
+{
+	const struct shared *shared = data;
+	struct kernfs_node *link;
+
+	if (dev_to_disk(dev) == shared->own)
+		return 0;
+	link = sysfs_get_dirent(shared->bdev->bd_holder_dir->sd, dev_name(dev));
+	sysfs_put(link);
+	return link != NULL;
+}
+
+/*
+ * The claim that dm_get_device() took keeps out mounts and RAID, but not other tables of the device
+ * mapper: they share it. Deeper down many tables on a disk are usual (LVM).
+ */
+static bool is_shared(struct block_device *bdev, struct gendisk *own)
+{
+	struct shared shared = { .bdev = bdev, .own = own };
+
+	return class_for_each_device(disk_to_dev(bdev->bd_disk)->class, NULL, &shared, look_above);
+}
+
+static const char *objection(struct dm_target *ti, struct block_device *lower, bool force)
+{
+	const char *why = cache_disk_impossible(lower->bd_disk);
+
+	if (why || force)
+		return why;
+	why = not_exclusive(lower->bd_disk, 1);
+	if (!why && is_shared(lower, dm_disk(dm_table_get_md(ti->table))))
+		why = "another device-mapper device lies on it too";
+	return why;
 }
 
 static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
+	const char *name = dm_disk(dm_table_get_md(ti->table))->disk_name;
 	struct target *target;
 	const char *why;
 	int err;
@@ -94,18 +132,20 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	if (!target)
 		return -ENOMEM;
 	target->force = argc == 2;
+	err = -ENOMEM;
+	target->submit_queue = cache_submit_queue_new(name);
+	if (!target->submit_queue)
+		goto free_target;
 	err = dm_get_device(ti, argv[0], dm_table_get_mode(ti->table), &target->lower);
 	if (err) {
 		ti->error = "The device cannot be opened";
-		kfree(target);
-		return err;
+		goto free_queue;
 	}
-	why = objection(target->lower->bdev->bd_disk, target->force);
+	why = objection(ti, target->lower->bdev, target->force);
 	if (why) {
 		ti->error = (char *)why;
-		dm_put_device(ti, target->lower);
-		kfree(target);
-		return -EPERM;
+		err = -EPERM;
+		goto put_device;
 	}
 	ti->private = target;
 	ti->num_flush_bios = 1;
@@ -113,6 +153,14 @@ static int target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_secure_erase_bios = 1;
 	ti->num_write_zeroes_bios = 1;
 	return 0;
+
+put_device:
+	dm_put_device(ti, target->lower);
+free_queue:
+	destroy_workqueue(target->submit_queue);
+free_target:
+	kfree(target);
+	return err;
 }
 
 static void uncache(struct target *target)
@@ -134,6 +182,7 @@ static void target_dtr(struct dm_target *ti)
 
 	uncache(target);
 	dm_put_device(ti, target->lower);
+	destroy_workqueue(target->submit_queue);
 	kfree(target);
 }
 
@@ -155,7 +204,10 @@ static int target_map(struct dm_target *ti, struct bio *bio)
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* Allocates before the device is suspended. A device that cannot be cached works all the same. */
+/*
+ * Suspended still: memory must not be had by writing to the device, so allocations may fail. Then
+ * the device works without its cache until the next resume.
+ */
 static int target_preresume(struct dm_target *ti)
 {
 	struct target *target = ti->private;
@@ -166,7 +218,8 @@ static int target_preresume(struct dm_target *ti)
 
 	uncache(target); /* of a resume that failed */
 	noio = memalloc_noio_save();
-	disk = cache_disk_new(gendisk, ti->len, pass_below, target->force);
+	disk = cache_disk_new(gendisk, target->lower->bdev->bd_disk, target->submit_queue, ti->len,
+			      pass_below, target->force);
 	err = PTR_ERR_OR_ZERO(disk);
 	if (!err) {
 		err = cache_disk_publish(disk);
@@ -238,7 +291,7 @@ static void __exit target_exit(void)
 {
 	dm_unregister_target(&target_type);
 	/* Their bios have ended, but they may not have left pass_below(). */
-	cache_queues_flush();
+	cache_queue_flush();
 }
 
 module_init(target_init);

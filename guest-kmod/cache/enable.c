@@ -3,9 +3,11 @@
  * Starting and stopping the hook on a disk that is in use.
  *
  * Start: the hook watches writes; the self-test shows that it sees them; everything that was
- * submitted before is waited for (tasks inside submit_bio: RCU tasks; requests: frozen queue); only
- * then are records made. A write that is older and comes later all the same (throttled) is found by
- * the tracepoint and turns the cache off.
+ * submitted before is waited for (tasks inside submit_bio: RCU tasks; requests: frozen queue),
+ * twice: RCU tasks does not wait for who sleeps, as for entry to a queue that is frozen, behind hook
+ * and tracepoint. Who slept in the first pass is running or in the queue in the second. Only then
+ * are records made. A write that is older and comes later all the same (throttled) is found by the
+ * tracepoint and turns the cache off.
  * A disk that has gone is let go of within WATCH_MS.
  *
  * Context: process. Lock order: enable_mutex -> cache_mutex.
@@ -22,6 +24,13 @@ static void watch(struct work_struct *work);
 static DECLARE_DELAYED_WORK(watch_work, watch);
 static struct cache_disk *hooked[CACHE_NUMBERS]; /* enable_mutex */
 
+static void wait_for_submitted(struct gendisk *gendisk)
+{
+	synchronize_rcu_tasks();
+	blk_mq_freeze_queue(gendisk->queue);
+	blk_mq_unfreeze_queue(gendisk->queue);
+}
+
 static int start(struct cache_disk *disk, struct block_device *bdev)
 {
 	int err = cache_hook_install();
@@ -30,19 +39,21 @@ static int start(struct cache_disk *disk, struct block_device *bdev)
 		err = cache_self_test(disk, bdev);
 	if (err)
 		return err;
-	synchronize_rcu_tasks();
-	blk_mq_freeze_queue(disk->gendisk->queue);
-	blk_mq_unfreeze_queue(disk->gendisk->queue);
+	wait_for_submitted(disk->gendisk);
+	wait_for_submitted(disk->gendisk);
 	cache_generations_end(disk);
 	return cache_disk_set_on(disk, CACHE_STARTING) ? 0 : -EIO;
 }
 
 static void stop(struct cache_disk *disk)
 {
+	struct workqueue_struct *submit_queue = disk->submit_queue;
+
 	hooked[disk->number] = NULL;
 	cache_disk_withdraw(disk);
 	put_device(disk_to_dev(disk->gendisk));
 	cache_disk_free(disk);
+	destroy_workqueue(submit_queue);
 }
 
 static const char *objection(struct gendisk *gendisk, bool force)
@@ -59,6 +70,7 @@ static int enable_bdev(struct block_device *bdev, bool force)
 	struct gendisk *gendisk = bdev->bd_disk;
 	const char *why = bdev == gendisk->part0 ? objection(gendisk, force) :
 						   "it is a partition: name the disk";
+	struct workqueue_struct *submit_queue;
 	struct cache_disk *disk;
 	int err;
 
@@ -66,8 +78,13 @@ static int enable_bdev(struct block_device *bdev, bool force)
 		pr_err("%pg is not cached: %s\n", bdev, why);
 		return -EPERM;
 	}
-	disk = cache_disk_new(gendisk, get_capacity(gendisk), cache_pass, force);
+	submit_queue = cache_submit_queue_new(gendisk->disk_name);
+	if (!submit_queue)
+		return -ENOMEM;
+	disk = cache_disk_new(gendisk, gendisk, submit_queue, get_capacity(gendisk), cache_pass,
+			      force);
 	if (IS_ERR(disk)) {
+		destroy_workqueue(submit_queue);
 		if (PTR_ERR(disk) == -EFBIG)
 			pr_err("%pg is not cached: larger than index_limit_kib allows\n", bdev);
 		return PTR_ERR(disk);

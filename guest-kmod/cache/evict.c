@@ -3,14 +3,14 @@
  * The life of page-cache pages, by the kernel's tracepoints:
  *
  *   mm_filemap_delete_from_page_cache  with its reference count frozen to 0, the folio is being
- *       reclaimed: complete, clean, nobody else's. That is a put. With references it is truncated
- *       or invalidated. Both end the record.
+ *       reclaimed: complete, clean, nobody else's. That is a put, if pages.c does not object.
+ *       With references it is truncated or invalidated. Both end the record.
  *   writeback_dirty_folio, mm_page_free  end the record.
  *   block_bio_queue  ftrace_hook.c's check that no write was missed.
  *
  * Context: atomic; evictions with interrupts off under i_lock and i_pages. Probes run with
  * preemption disabled, which keeps disks alive (RCU). A folio's puts are limited, since interrupts
- * are off meanwhile: cache_folio_pages.
+ * are off meanwhile: cache_folio_pages, and as many that had waited for room.
  */
 #define pr_fmt(fmt) "tmem_cache: " fmt
 #include <linux/mm.h>
@@ -23,9 +23,11 @@ static void put(struct cache_disk *disk, u64 record, struct page *page)
 {
 	int err = cache_index_put(disk, record, page);
 
-	if (err == -EAGAIN && cache_stage_put(record, page))
+	if (!err)
+		cache_stage_run(1);
+	else if (err == -EAGAIN && cache_stage_put(record, page))
 		cache_count(disk, puts_staged, 1);
-	else if (err)
+	else
 		cache_count(disk, puts_no_room, 1);
 }
 

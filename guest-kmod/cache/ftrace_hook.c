@@ -6,8 +6,10 @@
  * (live patches: -EBUSY); PERMANENT: kernel.ftrace_enabled=0 is refused while we are here.
  *
  * A bio that does not come by (inlined, or a kernel's new way) would mean old data. The tracepoint
- * block_bio_queue sees all that reach the queue: a write there that is not ours is invalidated on
- * the spot, and the disk's cache goes off.
+ * block_bio_queue sees each that reaches a queue for the first time: a write there that is not ours
+ * is invalidated on the spot, and the disk's cache goes off. Not traced again are bios that carry
+ * BIO_TRACE_COMPLETION: the remainder of a split, and what a stacking driver passes on without a
+ * clone. Those the hook alone sees.
  *
  * The hook is never removed: a task may sleep inside it. It passes what is not enabled. The module
  * stays since the probes were registered, which is before this.

@@ -13,7 +13,6 @@
 
 struct tmem_pool *cache_pool;
 struct workqueue_struct *cache_queue;
-struct workqueue_struct *cache_submit_queue;
 
 unsigned int cache_spot_percent;
 module_param_named(spot_check_percent, cache_spot_percent, uint, 0644);
@@ -61,7 +60,7 @@ static void pool_dropped(void *ctx, u8 op, const struct tmem_key *key, int error
 /* Atomic. */
 static void pool_room(void *ctx)
 {
-	cache_stage_run();
+	cache_stage_run(UINT_MAX);
 }
 
 static const struct tmem_pool_ops pool_ops = {
@@ -98,32 +97,23 @@ static void close_pool(void)
 	tmem_pool_close(cache_pool);
 }
 
-static int make_queues(void)
+static int make_queue(void)
 {
 	cache_queue = alloc_workqueue("tmem_cache", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
-	cache_submit_queue = alloc_workqueue("tmem_cache_submit", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
-	if (cache_queue && cache_submit_queue)
-		return 0;
-	if (cache_queue)
-		destroy_workqueue(cache_queue);
-	if (cache_submit_queue)
-		destroy_workqueue(cache_submit_queue);
-	return -ENOMEM;
+	return cache_queue ? 0 : -ENOMEM;
 }
 
-static void free_queues(void)
+static void free_queue(void)
 {
 	destroy_workqueue(cache_queue);
-	destroy_workqueue(cache_submit_queue);
 }
 
 /* Waits for those that are on their way out of a disk's pass(). */
-void cache_queues_flush(void)
+void cache_queue_flush(void)
 {
 	flush_workqueue(cache_queue);
-	flush_workqueue(cache_submit_queue);
 }
-EXPORT_SYMBOL_GPL(cache_queues_flush);
+EXPORT_SYMBOL_GPL(cache_queue_flush);
 
 static int watch_sleep(void)
 {
@@ -144,7 +134,7 @@ static const struct {
 	{ cache_probes_find, NULL },
 	{ cache_records_init, cache_records_exit },
 	{ cache_generations_init, cache_generations_exit },
-	{ make_queues, free_queues },
+	{ make_queue, free_queue },
 	{ cache_bio_init, cache_bio_exit },
 	{ cache_hit_init, cache_hit_exit },
 	{ cache_spot_init, cache_spot_exit },

@@ -3,9 +3,11 @@
  * Which pages may be put: those of regular files of ext4 (also as ext3, ext2) and xfs, on a disk
  * that is cached, whose bytes are the block's bytes.
  *
- * Not: encrypted files (the page is plain text, the block is not), DAX, ext4 with data=journal (the
- * block lags behind the page), block devices and metadata, and file systems that nobody proved:
- * btrfs has no block device of its own (s_bdev), and is told of once.
+ * Not: files with blocks smaller than a page (truncation frees the blocks behind the end and zeroes
+ * their part of a clean page in memory only), encrypted files (the page is plain text, the block is
+ * not), DAX, ext4 with data=journal (the block lags behind the page), block devices and metadata,
+ * and file systems that nobody proved: btrfs has no block device of its own (s_bdev), and is told of
+ * once.
  * Of cluster file systems another host may write the disk: the first eviction of one turns the
  * disk's cache off, unless its owner insisted.
  *
@@ -103,8 +105,8 @@ bool cache_folio_cacheable(struct folio *folio, struct cache_disk **found)
 	if (!disk)
 		return false;
 	xfs = !strcmp(type, "xfs");
-	if ((xfs || !strncmp(type, "ext", 3)) && !IS_ENCRYPTED(inode) && !IS_DAX(inode) &&
-	    verdict_on(folio->mapping->a_ops, xfs)) {
+	if ((xfs || !strncmp(type, "ext", 3)) && inode->i_blkbits >= PAGE_SHIFT &&
+	    !IS_ENCRYPTED(inode) && !IS_DAX(inode) && verdict_on(folio->mapping->a_ops, xfs)) {
 		*found = disk;
 		return true;
 	}

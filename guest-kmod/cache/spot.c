@@ -62,14 +62,14 @@ static void start(struct work_struct *work)
 		read_disk(get);
 }
 
-static void doubt(struct cache_get *get)
+static void doubt(struct cache_get *get, u32 generation)
 {
 	struct cache_disk *disk = get->parent->disk;
 
 	if (cmpxchg(&disk->state, CACHE_ON, CACHE_DOUBT) != CACHE_ON)
 		return;
 	disk->doubt_block = get->parent->block + get->at;
-	disk->doubt_generation = cache_generation(disk, disk->doubt_block);
+	disk->doubt_generation = generation;
 	percpu_ref_get(&disk->users);
 	queue_delayed_work(system_unbound_wq, &disk->doubt_work, msecs_to_jiffies(DOUBT_MS));
 }
@@ -78,13 +78,16 @@ static void compare(struct cache_get *get)
 {
 	struct cache_io *io = get->parent;
 	void *page = page_address(get->io.page), *copy = page_address(get->copy);
+	u32 generation;
 
 	cache_count(io->disk, spot_checks, 1);
 	if (!memcmp(page, copy, PAGE_SIZE))
 		return;
 	copy_page(page, copy);
+	/* Before the sum: a write after that must be seen to have moved it. */
+	generation = cache_generation(io->disk, io->block + get->at);
 	if (cache_generation_sum(io->disk, io->block, io->count) == io->generations)
-		doubt(get);
+		doubt(get, generation);
 	else
 		cache_count(io->disk, spot_unclear, 1);
 }
@@ -107,8 +110,12 @@ void cache_spot_verdict(struct work_struct *work)
 
 	if (cache_generation(disk, disk->doubt_block) != disk->doubt_generation) {
 		cache_count(disk, spot_unclear, 1);
-		if (cache_disk_set_on(disk, CACHE_DOUBT))
+		/* Never on in between: what is in the pool is not explained. */
+		if (cmpxchg(&disk->state, CACHE_DOUBT, CACHE_FLUSHING) == CACHE_DOUBT) {
+			pr_info_ratelimited("%s: flushed: unclear spot check\n",
+					    disk->gendisk->disk_name);
 			cache_disk_flush(disk, "unclear spot check");
+		}
 	} else {
 		cache_count(disk, spot_mismatches, 1);
 		pr_err("%s: block %llu in the pool differed from the disk\n",

@@ -66,18 +66,23 @@ bool cache_stage_put(u64 record, struct page *page)
 	return true;
 }
 
-/* There is room: put what waits, until there is none. */
-void cache_stage_run(void)
+/*
+ * There is room: put what waits, `most` pages or until there is none. A page can come here after
+ * the core told of the room that it was refused; so each put that is not refused brings one along.
+ */
+void cache_stage_run(unsigned int most)
 {
 	struct staged *staged;
 
-	while ((staged = take(&waiting)) != NULL) {
+	while (most-- && !list_empty(&waiting) && (staged = take(&waiting)) != NULL) {
 		struct cache_disk *disk =
 			cache_disk_get_numbered(cache_record_number(staged->record));
 		int err = 0;
 
 		if (disk) {
 			err = cache_index_put(disk, staged->record, staged->page);
+			if (err && err != -EAGAIN)
+				cache_count(disk, puts_no_room, 1);
 			percpu_ref_put(&disk->users);
 		}
 		if (err == -EAGAIN) {

@@ -53,7 +53,7 @@ echo "@monitor block_resize ext4 600M"
 check "the disk grows" within 10 '[ "$(cat /sys/block/vda/size)" = 1228800 ]'
 hits=$(stat_of vda hits)
 check "the files are intact" fileset read /mnt/a --mib 24
-check "a resize flushes" [ "$(stat_of vda flushes)" = 1 ]
+check "a resize flushes" [ "$(stat_of vda flushes)" -gt 0 ]
 check "nothing came from the pool" [ "$(stat_of vda hits)" = "$hits" ]
 check "then it is on again" within 5 '[ "$(stat_of vda state)" = on ]'
 fill vda /mnt/a
@@ -62,10 +62,11 @@ check "pages come from the pool again" [ "$(stat_of vda hits)" -gt "$hits" ]
 
 fill vda /mnt/a
 hits=$(stat_of vda hits)
+flushes=$(stat_of vda flushes)
 echo freezer > /sys/power/pm_test
 echo 1 > /sys/module/suspend/parameters/pm_test_delay
 check "the machine sleeps" eval 'echo freeze > /sys/power/state'
-check "a resume flushes" [ "$(stat_of vda flushes)" = 2 ]
+check "a resume flushes" [ "$(stat_of vda flushes)" -gt "$flushes" ]
 check "then it is on again" within 5 '[ "$(stat_of vda state)" = on ]'
 check "the pool is empty" [ "$(cat /sys/module/tmem_core/parameters/held)" = 0 ]
 check "the files are intact" fileset read /mnt/a --mib 24

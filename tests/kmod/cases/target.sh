@@ -102,7 +102,16 @@ not_made mapper/lv2 "it is read-only here"
 made mapper/lv2 force
 dmsetup remove --noudevsync lv2
 dmsetup remove --noudevsync lv
+layer lv --table "$(linear vdd)"
+not_made vdd "another device-mapper device lies on it too"
+made vdd force
+dmsetup remove --noudevsync lv
+check "the target is made" dmsetup create --noudevsync own --table "0 2048 tmem-cache /dev/vdd"
+check "its own table is no other" dmsetup load own --table "0 2048 tmem-cache /dev/vdd"
+not_made vdd "another device-mapper device lies on it too"
+dmsetup remove --noudevsync own
 layer paths --uuid mpath-test --table "$(linear vdd)"
+not_made vdd "another device-mapper device lies on it too"
 not_made mapper/paths "it is multipath storage"
 layer lv --table "$(linear mapper/paths)"
 not_made mapper/lv "it is multipath storage"
@@ -121,8 +130,9 @@ for layer in 1 2 3 4 5 6 7 8; do
   device=mapper/layer$layer
 done
 not_made mapper/layer8 "too many layers"
+dmsetup remove --noudevsync layer8
 made mapper/layer7
-for layer in 8 7 6 5 4 3 2 1; do
+for layer in 7 6 5 4 3 2 1; do
   dmsetup remove --noudevsync "layer$layer"
 done
 
