@@ -21,4 +21,13 @@ std::vector<uint64_t> entitlements(std::span<const Estimate> estimates, uint64_t
   return share(claims, capacity_bytes);
 }
 
+bool never_reported(const Estimate& estimate) {
+  return estimate.report == ReportState::kNone && !estimate.facts.has_reported;
+}
+
+uint64_t own_bytes(const Estimate& estimate, uint64_t entitled_bytes) {
+  const uint64_t first_bytes = never_reported(estimate) ? estimate.facts.first_bytes : 0;
+  return std::max({entitled_bytes, first_bytes, estimate.facts.settings.min_bytes});
+}
+
 }  // namespace tmem::policy

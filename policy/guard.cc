@@ -102,7 +102,7 @@ void force_back(std::span<const Estimate> estimates, uint64_t capacity,
     }
     sum += target;
     in_use.push_back(in_use_bytes(estimates[i]));
-    own.push_back(std::max(entitled[i], facts.settings.min_bytes));
+    own.push_back(own_bytes(estimates[i], entitled[i]));
     minimum.push_back(facts.settings.min_bytes);
   }
   uint64_t missing = minus_or_zero(sum, capacity);

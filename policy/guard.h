@@ -7,7 +7,8 @@
 // that is there: while the guests have no more than the capacity, the sum of max(target, actual)
 // stays within it; while they have more (head-room was raised), nobody grows, and all give back
 // until the sum of targets is the capacity: first in proportion to what each could make free by its
-// own report, then to what each has above its share, then above its minimum.
+// own report, then to what each has above its own
+// (entitlement.h), then above its minimum.
 #pragma once
 #include <span>
 #include <vector>

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "libtmem/base/units.h"
+#include "policy/entitlement.h"
 #include "policy/spare.h"
 
 namespace tmem::policy {
@@ -69,8 +70,7 @@ double spare_free_bytes(const Estimate& estimate) {
 // asked of them (selfballoon_psi.cc), what they borrowed is. Who fell silent may hurt.
 double pressure_now(const Estimate& estimate) {
   if (estimate.sample) return estimate.rates.some_ratio;
-  const bool spoke = estimate.report != ReportState::kNone || estimate.facts.has_reported;
-  return !spoke && returns(estimate.rates) == 0 ? 0 : 1;
+  return never_reported(estimate) && returns(estimate.rates) == 0 ? 0 : 1;
 }
 
 }  // namespace

@@ -20,14 +20,13 @@ constexpr double kCushionPoolPart = 0.3;
 // Decisions may have been off for hours; what was learned before says little of that time.
 constexpr uint64_t kElapsedMaxMs = 5000;
 
-// What others' wishes cannot take: of who never reported, what it had when it was first seen, for
-// nobody knows what it could do without. (A host that is short asks it all the same: guard.h.) What
-// it borrowed since is not its own, nor what another borrowed before it fell silent.
+// What others' wishes cannot take. Of who fell silent nothing: what another borrowed before is not
+// its own.
 uint64_t held_bytes(const Estimate& estimate, uint64_t entitled_bytes) {
+  if (!never_reported(estimate)) return 0;
   const GuestFacts& facts = estimate.facts;
-  if (estimate.report != ReportState::kNone || facts.has_reported) return 0;
   return std::min(
-      {facts.target_bytes, facts.settings.max_bytes, std::max(facts.first_bytes, entitled_bytes)});
+      {facts.target_bytes, facts.settings.max_bytes, own_bytes(estimate, entitled_bytes)});
 }
 
 // Guests yield while they hurt less than this part of what the pool has seen another one hurt, and

@@ -123,6 +123,21 @@ TEST_CASE("policy guard: head-room that was raised is taken from what is above t
   CHECK(mib_of(plan, 2) == 100);
 }
 
+TEST_CASE("policy guard: who never reported gives what it had first when nobody else can") {
+  std::vector guests = {guest(1, 300, 100, 400), guest(2, 300, 100, 400)};
+  guests[0].sample.reset();
+  guests[0].report = ReportState::kNone;
+  guests[0].facts.first_bytes = 300 * kMiB;
+  const Plan plan{{wish(1, 300), wish(2, 300)}};
+  // Shares of 250; the second has nothing free, and 50 above its own.
+  BoundedPlan bounded = bound(host(500), guests, plan);
+  CHECK(mib_of(bounded, 0) == 271);
+  CHECK(mib_of(bounded, 1) == 228);
+  guests[0].facts.has_reported = true;
+  bounded = bound(host(500), guests, plan);
+  CHECK(mib_of(bounded, 0) == 250);
+}
+
 TEST_CASE("policy guard: what can be made free goes before what is in use") {
   std::vector guests = {guest(1, 400, 100, 400), guest(2, 400, 100, 400)};
   for (Estimate& each : guests) {

@@ -117,14 +117,11 @@ void Arbiter::begin_loop_anew(uint64_t now_ms) {
   if (log_ != nullptr) log_->start_anew(policy::start_line(loop_), now_ms);
 }
 
-// The census takes a while: what guests give up meanwhile is still counted as theirs.
+// The census begins with what Xen says that each guest has, and takes a while: memory that moves
+// meanwhile is counted once, where it was.
 Result<policy::HostView> Arbiter::look_at_host(uint64_t now_ms) {
-  TMEM_TRY(const HostShare before, world_.host());
+  TMEM_TRY(const HostShare share, world_.host());
   TMEM_CHECK(take_census(now_ms));
-  TMEM_TRY(HostShare share, world_.host());
-  const uint64_t given_up_bytes =
-      minus_or_zero(share.beside_guests_bytes(), before.beside_guests_bytes());
-  share.free_bytes = minus_or_zero(share.free_bytes, given_up_bytes);
   return host_view(share, now_ms);
 }
 
@@ -214,7 +211,7 @@ policy::HostView Arbiter::host_view(const HostShare& share, uint64_t now_ms) con
   host.has_pool = share.has_pool;
   host.pool_held_bytes = share.pool_held_bytes;
   host.pool_freeable_bytes = std::min(share.pool_freeable_bytes, share.pool_held_bytes);
-  host.total_bytes = share.beside_guests_bytes();
+  host.total_bytes = share.free_bytes + share.pool_held_bytes;
   for (const auto& [id, guest] : guests_) {
     host.total_bytes += guest.sight.actual_bytes;
     host.claims_bytes += promised_bytes(guest);

@@ -37,8 +37,6 @@ struct HostShare {
   bool has_pool = false;         // in Xen's memory, not domain 0's own
   uint64_t pool_held_bytes = 0;  // of Xen's memory
   uint64_t pool_freeable_bytes = 0;
-
-  uint64_t beside_guests_bytes() const { return free_bytes + pool_held_bytes; }
 };
 
 // What the arbiter works with. The store outlives it; functions must not throw.
