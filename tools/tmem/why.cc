@@ -26,7 +26,8 @@ std::string bound_text(const std::string& bound) {
   if (bound == "minimum") return "the guest's minimum";
   if (bound == "maximum") return "the guest's maximum";
   if (bound == "host") return "the host has no more";
-  if (bound == "stale") return "no report that could be trusted: the last target is held, up to its share";
+  if (bound == "stale")
+    return "no report that could be trusted: the last target is held, up to its share";
   if (bound == "no-balloon") return "its balloon is not to be moved: it keeps what it has";
   if (bound == "unchanged") return "too small a change";
   return plain(bound);
