@@ -100,21 +100,12 @@ Json estimate_json(const Estimate& estimate, const std::string& complaint) {
   return json;
 }
 
-// A guest's report may hold any bytes. What is not ASCII is written as '?': it is no good report
-// either way, and the log stays text.
-std::string ascii(std::string text) {
-  text.resize(std::min(text.size(), kReportBytesMax + 1));
-  for (char& c : text)
-    if (c < ' ' || c > '~') c = '?';
-  return text;
-}
-
 std::string guest_line(const TickRecord& record, const GuestRecord& guest) {
   Json json = {{"tick", record.number},
                {"guests", record.guests.size()},
                {"host", host_json(record.host)},
                {"guest", facts_json(guest.input.facts)}};
-  if (guest.input.report) json["report"] = ascii(*guest.input.report);
+  if (guest.input.report) json["report"] = as_logged(*guest.input.report);
   json["estimate"] = estimate_json(guest.estimate, guest.complaint);
   if (guest.wish)
     json["plan"] = {{"wish_bytes", guest.wish->target_bytes}, {"reason", guest.wish->reason}};
@@ -190,6 +181,13 @@ class Replayer {
 };
 
 }  // namespace
+
+std::string as_logged(std::string report) {
+  report.resize(std::min(report.size(), kReportBytesMax + 1));
+  for (char& c : report)
+    if (c < ' ' || c > '~') c = '?';
+  return report;
+}
 
 std::string start_line(const Loop& loop) {
   const Json json = {

@@ -20,6 +20,11 @@ namespace tmem::policy {
 std::string start_line(const Loop& loop);
 std::string tick_lines(const TickRecord& record);
 
+// A guest's report may hold any bytes. What is not ASCII becomes '?', and what is too long is cut
+// one byte beyond: it is no good report either way, and the log stays text. Texts that differ only
+// in that are one to a replay, so a loop must not be given them apart.
+std::string as_logged(std::string report);
+
 struct ReplayResult {
   uint64_t ticks = 0;
   uint64_t lines = 0;

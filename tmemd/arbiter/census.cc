@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "libtmem/base/units.h"
-#include "policy/report.h"
+#include "policy/decision_log.h"
 #include "tmem/text.hpp"
 #include "tmemd/transport/xen/nodes.h"
 
@@ -23,15 +23,6 @@ std::string printable(std::string_view text) {
   std::string name;
   for (const char c : text.substr(0, kNameBytesMax)) name += c > 0x20 && c < 0x7f ? c : '_';
   return name;
-}
-
-// As the decision log shows it (policy/decision_log.cc), and no longer than tells that it is too
-// long: what differs only beyond that is the same to a replay, so it is to us.
-std::string as_logged(std::string text) {
-  text.resize(std::min(text.size(), policy::kReportBytesMax + 1));
-  std::ranges::replace_if(
-      text, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return text;
 }
 
 }  // namespace
@@ -95,7 +86,7 @@ Result<GuestSight> Census::see(const Domain& domain, const Description& descript
     guest.told_max_bytes = told_bytes.value_or(0);
   }
   TMEM_TRY(auto report, xenstore_.look(report_path(domain.id)));
-  if (report) guest.report = as_logged(*std::move(report));
+  if (report) guest.report = policy::as_logged(*std::move(report));
   return guest;
 }
 
