@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "libtmem/base/assert.h"
@@ -47,6 +49,7 @@ class WholeSlots final : public memory::SlotProvider {
   }
   void commit(memory::SlotId /*slot*/) override {}
   void release(memory::SlotId id) override {
+    if (on_release_) on_release_();
     const std::lock_guard lock(mutex_);
     const auto slot = static_cast<uint32_t>(id);
     TMEM_ASSERT(taken_.at(slot));
@@ -70,6 +73,8 @@ class WholeSlots final : public memory::SlotProvider {
 
   // From now on refuses to have more slots out than this.
   void set_available(uint64_t slots) { available_ = slots; }
+  // Called in each release, before the slot goes. Not while slots are being released.
+  void set_on_release(std::function<void()> call) { on_release_ = std::move(call); }
   // Slots ever given out.
   uint64_t acquired() const { return acquired_; }
 
@@ -77,6 +82,7 @@ class WholeSlots final : public memory::SlotProvider {
   std::byte* address(uint32_t slot) const { return base_ + size_t{slot} * memory::kSlotBytes; }
 
   std::byte* base_ = nullptr;
+  std::function<void()> on_release_;
   mutable std::mutex mutex_;
   std::vector<bool> taken_;  // under mutex_
   std::atomic<uint64_t> available_;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What gives memory back delays nobody: the time of a client's operations while another's million
 // pages are freed, and while slots go back to their owner. Nor does a large object its own.
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <future>
@@ -76,57 +74,9 @@ Key own_key(uint32_t page) {
   return key(page % 2, page / 64, page);
 }
 
-// How often the scheduler gave this thread's CPU to another one that wanted it.
-long preemptions() {
-  rusage usage{};
-  (void)getrusage(RUSAGE_THREAD, &usage);
-  return usage.ru_nivcsw;
-}
-
-struct Batches {
-  std::vector<double> batch_us;  // of 32 operations
-  double longest_us = 0;         // one operation, the CPU not taken away meanwhile
-};
-
-// Puts and gets, ephemeral and persistent, until `done`.
-Batches operate(World& w, const ClientRef& client, const std::vector<Page>& pages,
-                const std::atomic<bool>& done) {
-  using Time = std::chrono::steady_clock;
-  const auto us = [](Time::duration d) {
-    return std::chrono::duration<double, std::micro>(d).count();
-  };
-  Batches result;
-  for (uint32_t batch = 0; !done; ++batch) {
-    const long preempted = preemptions();
-    double longest_us = 0;
-    const auto start = Time::now();
-    auto last = start;
-    for (uint32_t i = 0; i < kBatchOps; ++i) {
-      const uint32_t page = (batch * kBatchOps + i) / 2 * 7919 % kOwnPages;
-      if (i % 2 == 0)
-        (void)w.put(client, own_key(page), pages[page]);
-      else
-        (void)w.get(client, own_key((page + kOwnPages / 2) % kOwnPages));
-      const auto now = Time::now();
-      longest_us = std::max(longest_us, us(now - last));
-      last = now;
-    }
-    if (preemptions() != preempted) continue;
-    result.batch_us.push_back(us(last - start));
-    result.longest_us = std::max(result.longest_us, longest_us);
-  }
-  return result;
-}
-
-struct Stall {
-  double median_batch_us = 0;
-  double longest_us = 0;
-  double shrink_ms = 0;
-};
-
-Stall give_back(const std::vector<Page>& pages) {
-  ShrinkWorld w({.budget_bytes = 256 * kMiB});
-  const ClientRef client = w.add(1);
+// A client's pages, and so many of another's that 216 MiB are used. The pool has made room ahead:
+// in one just filled, puts would compress whole segments to make some.
+void fill(ShrinkWorld& w, const ClientRef& client, const std::vector<Page>& pages) {
   const ClientRef other = w.add(2);
   for (uint32_t i = 0; w.arena_bytes() < 216 * kMiB; ++i) {
     Page page = pages[i % kContents];
@@ -139,13 +89,44 @@ Stall give_back(const std::vector<Page>& pages) {
     if (page % 1024 == 0) (void)w.store->maintain(w.worker, 1024);
   }
   CHECK(w.settle());
+  REQUIRE(w.arena_bytes() > 3 * kGivenBytes);
+  w.store->set_arena_limit(w.arena_bytes());
+  CHECK(w.settle());
+}
+
+// Wall times of batches of puts and gets, ephemeral and persistent, until `done`.
+std::vector<double> batches_us(World& w, const ClientRef& client, const std::vector<Page>& pages,
+                               const std::atomic<bool>& done) {
+  using Time = std::chrono::steady_clock;
+  std::vector<double> us;
+  for (uint32_t batch = 0; !done; ++batch) {
+    const auto start = Time::now();
+    for (uint32_t i = 0; i < kBatchOps; ++i) {
+      const uint32_t page = (batch * kBatchOps + i) / 2 * 7919 % kOwnPages;
+      if (i % 2 == 0)
+        (void)w.put(client, own_key(page), pages[page]);
+      else
+        (void)w.get(client, own_key((page + kOwnPages / 2) % kOwnPages));
+    }
+    us.push_back(std::chrono::duration<double, std::micro>(Time::now() - start).count());
+  }
+  return us;
+}
+
+struct Stall {
+  double median_us = 0;
+  double p95_us = 0;
+  double longest_us = 0;
+  double shrink_ms = 0;
+};
+
+Stall give_back(const std::vector<Page>& pages) {
+  ShrinkWorld w({.budget_bytes = 256 * kMiB});
+  const ClientRef client = w.add(1);
+  fill(w, client, pages);
   const uint64_t before = w.arena_bytes();
-  REQUIRE(before > 3 * kGivenBytes);
   std::atomic<bool> done = false;
   double shrink_ms = 0;
-  // A pool just filled has no room ahead: puts would compress whole segments to make some.
-  w.store->set_arena_limit(before);
-  CHECK(w.settle());
   auto shrinking = std::async(std::launch::async, [&] {
     Worker worker;
     const auto start = std::chrono::steady_clock::now();
@@ -155,14 +136,12 @@ Stall give_back(const std::vector<Page>& pages) {
     shrink_ms = std::chrono::duration<double, std::milli>(took).count();
     done = true;
   });
-  Batches batches = operate(w, client, pages, done);
+  std::vector<double> us = batches_us(w, client, pages, done);
   shrinking.get();
   REQUIRE(w.arena_bytes() <= before - kGivenBytes);
-  REQUIRE(!batches.batch_us.empty());
-  const auto middle =
-      batches.batch_us.begin() + static_cast<std::ptrdiff_t>(batches.batch_us.size() / 2);
-  std::ranges::nth_element(batches.batch_us, middle);
-  return {*middle, batches.longest_us, shrink_ms};
+  REQUIRE(us.size() >= 100);
+  std::ranges::sort(us);
+  return {us[us.size() / 2], us[us.size() * 95 / 100], us.back(), shrink_ms};
 }
 
 // ---- A large object ----
@@ -191,21 +170,58 @@ TEST_CASE("a large object's pages are flushed as fast in any order", "[store][la
   CHECK(best <= 5);
 }
 
-// On two idle CPUs nine of ten attempts stay below 2 batches (docs/memory.md). A slot cleared under
-// the allocator's lock costs 3 to 7.
-TEST_CASE("64 MiB given back delay no put or get by many batches", "[store][latency]") {
-  constexpr double kBatchesMax = 2.5;
+// A provider may take its time to clear a slot. Here it waits for puts that need blocks, and gets.
+TEST_CASE("a slot on its way to its owner is waited for by no operation", "[store][latency]") {
+  constexpr uint32_t kNewPages = 64;
+  constexpr auto kPatience = std::chrono::seconds(60);
+  std::vector<Page> pages;
+  for (uint32_t i = 0; i < kContents; ++i) pages.push_back(noise(i));
+  ShrinkWorld w({.budget_bytes = 256 * kMiB});
+  const ClientRef client = w.add(1);
+  fill(w, client, pages);
+  std::atomic<uint32_t> next = kOwnPages;
+  std::atomic<uint32_t> done = 0;
+  std::vector<std::future<void>> operating;
+  bool waited_for = false;
+  w.slots.set_on_release([&] {
+    if (waited_for) return;
+    operating.push_back(std::async(std::launch::async, [&] {
+      Worker worker;
+      Page read;
+      for (uint32_t i = 0; i < kNewPages; ++i) {
+        const uint32_t page = next++;
+        Page content = pages[page % kContents];
+        std::memcpy(content.data(), &page, sizeof page);
+        const bool put = w.store->put(worker, *client, own_key(page), content) == Status::kOk;
+        const bool got = w.store->get(worker, *client, own_key(page), read) == Status::kOk;
+        if (put && got && read == content) ++done;
+      }
+    }));
+    waited_for = operating.back().wait_for(kPatience) != std::future_status::ready;
+  });
+  CHECK(w.shrink_to(w.arena_bytes() - 8 * kSlot) == ShrinkState::kDone);
+  for (auto& operations : operating) operations.get();
+  CHECK_FALSE(waited_for);
+  CHECK(operating.size() >= 8);
+  CHECK(done == operating.size() * kNewPages);
+  CHECK(w.invariants() == "hold");
+}
+
+// The longest batch is printed only: other processes, and other machines on the same CPUs, stop a
+// thread for longer than any lock is held. For locks held meanwhile there is the case above.
+TEST_CASE("while 64 MiB are given back, puts and gets take as long as ever", "[store][latency]") {
+  constexpr double kMediansMax = 2;
   std::vector<Page> pages;
   for (uint32_t i = 0; i < kContents; ++i) pages.push_back(i % 2 == 0 ? noise(i) : text(i));
   double best = 1e9;
-  for (int i = 0; i < 16 && best > kBatchesMax; ++i) {
+  for (int i = 0; i < 8 && best > kMediansMax; ++i) {
     const Stall stall = give_back(pages);
-    best = std::min(best, stall.longest_us / stall.median_batch_us);
-    WARN("longest operation " << stall.longest_us << " us, median of 32 operations "
-                              << stall.median_batch_us << " us, 64 MiB given back in "
-                              << stall.shrink_ms << " ms");
+    best = std::min(best, stall.p95_us / stall.median_us);
+    WARN("32 operations: median " << stall.median_us << " us, p95 " << stall.p95_us
+                                  << " us, longest " << stall.longest_us
+                                  << " us; 64 MiB given back in " << stall.shrink_ms << " ms");
   }
-  CHECK(best <= kBatchesMax);
+  CHECK(best <= kMediansMax);
 }
 
 // Other processes can only add to the time, so one good attempt shows what the store does.
@@ -214,7 +230,7 @@ TEST_CASE("destroying a client with a million pages delays no other by a millise
   std::vector<Page> pages;
   for (uint32_t i = 0; i < kContents; ++i) pages.push_back(noise(i));
   double best_us = 1e9;
-  for (int i = 0; i < 4 && best_us > 1'000; ++i) {
+  for (int i = 0; i < 8 && best_us > 1'000; ++i) {
     const Attempt result = attempt(pages);
     best_us = std::min(best_us, result.death_us - result.quiet_us);
     WARN("p99.9 of put and get: " << result.quiet_us << " us before, " << result.death_us
