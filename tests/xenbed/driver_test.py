@@ -53,6 +53,13 @@ class ResultTest(unittest.TestCase):
 
 
 class ScenariosTest(unittest.TestCase):
+    def test_settings_are_overridden_by_their_type(self):
+        found = scenario.override(scenario.load("hostile"), ["PHASE_S=3", "ATTACKS=flood"])
+        self.assertEqual((found.settings["PHASE_S"], found.settings["ATTACKS"]), (3, "flood"))
+        for wrong in ("PHASE_S=x", "NONE=1", "PHASE_S"):
+            with self.assertRaises(scenario.BedError):
+                scenario.override(found, [wrong])
+
     def test_all_load(self):
         found = scenario.load_all()
         self.assertIn("boot", [s.name for s in found])

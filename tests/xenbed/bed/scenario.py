@@ -8,7 +8,7 @@ of dom0.sh, and `result.settings` of check. LONG has what is different with --lo
 one by one.
 """
 import importlib.util
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .common import BED, BedError
 
@@ -143,6 +143,20 @@ def load(name, long=False):
     return Scenario(name, values["SUMMARY"], values["LIMIT_S"], values.get("check"),
                     tuple(values.get("DISKS", ())), settings=settings, show=values.get("show"),
                     **optional)
+
+
+def override(scenario, settings):
+    """The scenario with other SETTINGS, given as texts "NAME=VALUE"; a number stays one."""
+    changed = dict(scenario.settings)
+    for text in settings:
+        key, separator, value = text.partition("=")
+        if not separator or key not in changed:
+            raise BedError(f"scenario {scenario.name} has no setting {key}; there are: {', '.join(changed) or 'none'}")
+        try:
+            changed[key] = type(changed[key])(value)
+        except ValueError:
+            raise BedError(f"setting {key} of {scenario.name} is a number, not {value!r}") from None
+    return replace(scenario, settings=changed)
 
 
 def load_all():
