@@ -18,11 +18,11 @@
 #include <array>
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <random>
-#include <span>
-#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
