@@ -33,7 +33,7 @@ ONE_CPU = ("-accel", "tcg,thread=single", "-icount", "shift=2,sleep=on")
 # Where CPUs shall work side by side its clock has to be ours: QEMU 7.2 shares counted instructions
 # unevenly among CPUs.
 MANY_CPUS = ("-accel", "tcg,thread=multi")
-BOOT_LIMIT_S = 300
+BOOT_LIMIT_S = 600
 OFF_LIMIT_S = 60
 # A scenario's limit is the host's time, enforced in dom0. Ours may be longer by this factor; then comes
 # what is needed to clean up and collect logs.
