@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# For scripts that want a tmemd of their own: sets $folder, which goes with the script, as the daemon does.
+folder=$(mktemp -d)
+daemon=
+finish() {
+  [ -z "$daemon" ] || { kill -QUIT "$daemon" 2>/dev/null || true; wait "$daemon" || true; }
+  rm -rf "$folder"
+}
+trap finish EXIT
+
+# start_daemon COMMAND...: tmemd without a configuration, on $folder/loopback.sock; returns when it serves.
+start_daemon() {
+  "$@" -c /dev/null --loopback-socket "$folder/loopback.sock" --control-socket "$folder/control.sock" &
+  daemon=$!
+  tries=0
+  while [ ! -S "$folder/control.sock" ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 300 ] || { echo "tmemd did not start" >&2; exit 1; }
+    kill -0 $daemon 2>/dev/null || { echo "tmemd ended" >&2; exit 1; }
+    sleep 0.1
+  done
+}
