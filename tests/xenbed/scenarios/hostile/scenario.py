@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""dom0 and the guests have a CPU each, and none of the three is ever idle: as the emulator's CPUs take turns
-(docs/decisions/0006-bed-clock.md), each then is equally fast in every phase. What an attack costs is held
-against phases before and after it in which the same guest's connection is honest and idle (quiet); attacks on
-xenstore against as many writes to a node that tmemd does not watch (WRITES)."""
+"""dom0 and the guests have a CPU each; the hostile one's has what the others leave of the emulator's host. What
+an attack costs is held against phases before and after it in which the same guest is as busy and its connection
+honest and idle (quiet). Attacks on xenstore are held against as many writes to a node that tmemd does not watch (WRITES),
+and those that keep dom0's CPU at work against quiet phases in which a program of the lowest priority takes what time that
+CPU has left (BUSY): the emulator's CPUs share its host's. How much that is by itself is measured, too (`busy`)."""
 from statistics import median
 
 SUMMARY = "a guest that breaks every rule: it harms itself, not tmemd and not its neighbour"
@@ -18,8 +19,9 @@ CLOSED = ("indices", "rewind", "requests")
 REFUSED = ("values", "ports", "grants")
 ALLOWED = ("rewrite", "events", "states", "reconnect", "flood", "pingpong")
 SETTINGS = {"PHASE_S": 8, "ROUNDS": 1, "THROUGHPUT": 0.8, "ATTACKS": " ".join(CLOSED + REFUSED + ALLOWED),
-            "WRITES": "states"}
-LONG = {"LIMIT_S": 5400, "SETTINGS": {"PHASE_S": 20, "ROUNDS": 3, "THROUGHPUT": 0.9}}
+            "WRITES": "states", "BUSY": "rewrite flood pingpong"}
+# Many short rounds: other load of the emulator's host changes within some ten seconds.
+LONG = {"LIMIT_S": 5400, "SETTINGS": {"PHASE_S": 6, "ROUNDS": 10, "THROUGHPUT": 0.9}}
 
 
 def throughput(result, attack):
@@ -55,6 +57,7 @@ def harmed_itself(result, attack):
 
 def check(result):
     attacks = result.settings["ATTACKS"].split()
+    throughput(result, "busy")
     lines = result["before.log_lines"]
     for attack in attacks:
         throughput(result, attack)
