@@ -5,12 +5,12 @@
 // those of the quiet phases before and after: the median of PHASES, and the quartiles.
 //
 // Both are on the machine's last CPU, the daemon should have another one (neighbour.sh). The first
-// one sleeps between batches; the attacker, of the lowest priority, has the CPU while that sleeps
-// or waits, and is never idle, so that the first one finds its CPU equally busy in all phases.
+// one sleeps between batches; the attacker has the CPU while that sleeps or waits, and gives it
+// back at once (SCHED_IDLE: of the lowest nice value it would keep it for milliseconds). It is
+// never idle, so that the first one finds its CPU equally busy in all phases.
 #include <fmt/core.h>
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <tmem/tmem.h>
 #include <unistd.h>
 
@@ -135,7 +135,8 @@ class Attacker {
 
   void run(const std::atomic<bool>& over) {
     stay_on_last_cpu();
-    (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 19);
+    const sched_param none{};
+    TMEM_ASSERT(sched_setscheduler(0, SCHED_IDLE, &none) == 0);
     while (!over) {
       switch (attack_.load()) {
         case Attack::kQuiet:

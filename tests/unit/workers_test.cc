@@ -3,7 +3,9 @@
 #include "tmemd/transport/workers.h"
 
 #include <sys/eventfd.h>
+#include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -105,6 +107,12 @@ void serve(Guest& busy, Guest& other, uint32_t other_requests) {
   other.attachment.reset();
 }
 
+uint64_t thread_cpu_ns() {
+  timespec used{};
+  (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<uint64_t>(used.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(used.tv_nsec);
+}
+
 // Its guest posts for the first time, and wakes the thread.
 void wake(Guest& guest, Echo& echo) {
   echo.ring();
@@ -156,6 +164,41 @@ TEST_CASE("workers: two that always have requests are served alike, however they
   CHECK(some.answered() > 150'000);
   many.attachment.reset();
   few.attachment.reset();
+}
+
+// In the worker's own CPU time, the least of some attempts: the worker's clock goes on while the
+// machine runs others.
+TEST_CASE("workers: who was idle for long is not served alone for long") {
+  uint64_t waited_least_ns = UINT64_MAX;
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    Guest busy;
+    Guest late;
+    Echo all(busy.ring, busy.ring.layout.entries, 2'000'000);
+    Echo some(late.ring, late.ring.layout.entries, 1'000'000);
+    uint64_t answered_ns = 0;
+    uint64_t waited_ns = 0;
+    bool both = false;
+    all.do_also([&] {
+      const uint64_t now_ns = thread_cpu_ns();
+      if (both) waited_ns = std::max(waited_ns, now_ns - answered_ns);
+      answered_ns = now_ns;
+      if (both || all.answered() < 1'000'000) return;
+      both = true;
+      wake(late, some);
+    });
+    auto workers = Workers::start({});
+    REQUIRE(workers);
+    late.attach(**workers, some);
+    busy.attach(**workers, all);
+    wake(busy, all);
+    while (!all.is_over()) std::this_thread::yield();
+    CHECK(some.answered() > 0);
+    late.attachment.reset();
+    busy.attachment.reset();
+    waited_least_ns = std::min(waited_least_ns, waited_ns);
+  }
+  CAPTURE(waited_least_ns);
+  CHECK(waited_least_ns < 3'000'000);
 }
 
 TEST_CASE("workers: who asks again soon needs no event while others are served") {

@@ -27,8 +27,8 @@ constexpr size_t kPeeksPerRequest = 8;
 // A queue with requests waits while it is so far ahead of another in the time it was served.
 constexpr uint64_t kLeadMaxNs = 100'000;
 // A queue that was idle is served first until it has had this much more than its share: enough for
-// a batch of a guest that thinks between batches.
-constexpr uint64_t kArrearsMaxNs = 10'000'000;
+// a batch of a guest that thinks between batches. Who was busy meanwhile may wait as long.
+constexpr uint64_t kArrearsMaxNs = 1'000'000;
 // While the worker has others to serve, a queue that ran empty is looked at for so long before it
 // is armed: who asks again soon needs no event, which costs both ends more than most requests.
 constexpr uint64_t kLingerMaxNs = 1'000'000;
