@@ -54,9 +54,9 @@ class ResultTest(unittest.TestCase):
 
 class ScenariosTest(unittest.TestCase):
     def test_settings_are_overridden_by_their_type(self):
-        found = scenario.override(scenario.load("hostile"), ["PHASE_S=3", "ATTACKS=flood"])
-        self.assertEqual((found.settings["PHASE_S"], found.settings["ATTACKS"]), (3, "flood"))
-        for wrong in ("PHASE_S=x", "NONE=1", "PHASE_S"):
+        found = scenario.override(scenario.load("hostile"), ["TURNS=3", "ATTACKS=flood"])
+        self.assertEqual((found.settings["TURNS"], found.settings["ATTACKS"]), (3, "flood"))
+        for wrong in ("TURNS=x", "NONE=1", "TURNS"):
             with self.assertRaises(scenario.BedError):
                 scenario.override(found, [wrong])
 

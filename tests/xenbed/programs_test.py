@@ -121,6 +121,35 @@ class ProgramsTest(unittest.TestCase):
         counts = self.run_program(WRONG, "speed", "read", file, "--pages", 256, "--version", 64)
         self.assertEqual(counts["wrong"], 1)
 
+    def test_speed_beside_somebody(self):
+        file = pathlib.Path(self.folder) / "device"
+        file.write_bytes(bytes(300 * 4096))
+        said = pathlib.Path(self.folder) / "said"
+        churn = ("speed", "churn", file, "--pages", 256, "--depth", 16, "--turns", 5, "--turn-ms", 20,
+                 "--pause-us", 100)
+        counts = self.run_program(INTACT, *churn, "--between", f"echo >> {said}")
+        self.assertEqual(said.read_text("ascii").split(), ["0", "1"] * 5 + ["0"])
+        self.assertEqual((counts["turns"], counts["wrong"]), (5, 0))
+        self.assertLessEqual(counts["permille_low"], counts["permille"])
+        self.assertLessEqual(counts["permille"], counts["permille_high"])
+        self.assertGreater(counts["permille"], 0)
+        self.run_program(USAGE, *churn, "--between", "false")
+
+    def test_speed_sees_who_disturbs(self):
+        file = pathlib.Path(self.folder) / "device"
+        file.write_bytes(bytes(300 * 4096))
+        # disturb PID 1: stops that process half of the time, until `disturb PID 0`.
+        script = pathlib.Path(self.folder) / "disturb"
+        script.write_text('if [ "$2" = 1 ]; then\n'
+                          '  while kill -STOP "$1"; do sleep 0.01; kill -CONT "$1"; sleep 0.01; done &\n'
+                          '  echo $! > "$0.pid"\n'
+                          'elif [ -e "$0.pid" ]; then\n'
+                          '  kill "$(cat "$0.pid")"; kill -CONT "$1"\n'
+                          'fi\n', "ascii")
+        counts = self.run_program(INTACT, "speed", "churn", file, "--pages", 256, "--turns", 5, "--turn-ms", 200,
+                                  "--between", f"sh {script} $PPID")
+        self.assertLess(counts["permille"], 800)
+
     def test_usage(self):
         for words in (["hog"], ["hog", "--mib", "x"], ["hog", "--what", "1"], ["fileset"],
                       ["fileset", "read", self.folder], ["coherency"], ["diorace"], ["speed"],

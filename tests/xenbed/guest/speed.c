@@ -2,31 +2,40 @@
 // How long a block device takes for a page, past the page cache, with up to so many in flight.
 //
 //   speed write|read DEVICE --pages N [--depth D] [--passes P] [--seed X] [--version V]
-//   speed churn DEVICE --pages N [--depth D] [--seed X]
+//   speed churn DEVICE --pages N [--depth D] [--seed X] --turns T --turn-ms M --between COMMAND
+//               [--pause-us P]
 //
 // Pages 1 to N (0 holds a header on swap devices), P times, in groups of D: all of a group are
 // submitted by one call, and waited for. Prints key=value: pages, wrong, group_ns (median of the
 // groups), page_ns (that divided by D), longest_ns (of the groups), late (how many took over three
 // times the median), total_ns. `read` verifies what
-// `write` of the same seed and version wrote; neither filling nor verifying is timed. `churn`
-// writes all and reads all, in turns, each time another version, until SIGTERM. Exit status: 0
-// intact, 1 wrong bytes.
+// `write` of the same seed and version wrote; neither filling nor verifying is timed.
+//
+// `churn` writes all and reads all, each time another version, and tells what somebody else's work
+// costs it, with a pause of P us after each group: 2 T + 1 turns of M ms, before each of which it
+// runs `COMMAND 0` (to have that stopped) or, every other time, `COMMAND 1`. Prints turns, wrong,
+// page_ns (median of the turns alone, pauses included) and permille, the pages of a turn with the
+// other one at work over the mean of the turns before and after, in thousandths: the median, and
+// the quartiles permille_low and permille_high.
+//
+// Exit status: 0 intact, 1 wrong bytes.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/aio_abi.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common.h"
 
-enum { DEPTH_MAX = 256 };
+enum { DEPTH_MAX = 256, TURNS_MAX = 10000, SETTLE_NS = 100000000 };
 
 typedef struct {
   int file;
   bool write;
   uint64_t pages, depth, passes, seed, version;
+  uint64_t moved, pause_us;  // of churn: groups of this pass; after a group
   aio_context_t context;
   uint64_t* memory;
   uint64_t wrong;
@@ -52,8 +61,12 @@ static void transfer(Speed* speed, uint64_t first, uint64_t count) {
     list[i] = &blocks[i];
   }
   if (syscall(SYS_io_submit, speed->context, count, list) != (long)count) die("io_submit");
-  if (syscall(SYS_io_getevents, speed->context, count, count, events, NULL) != (long)count)
-    die("io_getevents");
+  for (uint64_t done = 0; done < count;) {
+    long more =
+        syscall(SYS_io_getevents, speed->context, count - done, count - done, events + done, NULL);
+    if (more < 0 && errno != EINTR) die("io_getevents");
+    if (more > 0) done += (uint64_t)more;
+  }
   for (uint64_t i = 0; i < count; i++) {
     if (events[i].res == PAGE) continue;
     errno = events[i].res < 0 ? (int)-events[i].res : EIO;
@@ -73,35 +86,71 @@ static uint64_t group(Speed* speed, uint64_t first, uint64_t count) {
   return taken;
 }
 
-static volatile sig_atomic_t stopped;
-static void stop(int signal) {
-  (void)signal;
-  stopped = 1;
-}
-
-// Returns the pages moved.
-static uint64_t churn(Speed* speed) {
-  uint64_t moved = 0;
-  signal(SIGTERM, stop);
-  for (;; speed->write = !speed->write) {
-    speed->version += speed->write;
-    for (uint64_t i = 0; i < speed->pages / speed->depth; i++) {
-      if (stopped) return moved;
-      group(speed, 1 + i * speed->depth, speed->depth);
-      moved += speed->depth;
-    }
-  }
-}
-
 static int ascending(const void* a, const void* b) {
   uint64_t x = *(const uint64_t*)a, y = *(const uint64_t*)b;
   return (x > y) - (x < y);
+}
+
+// Goes on moving pages for so long; returns how many a second.
+static uint64_t churn(Speed* speed, uint64_t ns) {
+  uint64_t start = now_ns(), taken, groups = 0;
+  do {
+    if (speed->moved == speed->pages / speed->depth) {
+      speed->moved = 0;
+      speed->write = !speed->write;
+      speed->version += speed->write;
+    }
+    group(speed, 1 + speed->moved++ * speed->depth, speed->depth);
+    groups++;
+    if (speed->pause_us) usleep((useconds_t)speed->pause_us);
+    taken = now_ns() - start;
+  } while (taken < ns);
+  return groups * speed->depth * 1000000000 / taken;
+}
+
+static void order(const char* command, bool work) {
+  char text[1024];
+  if (snprintf(text, sizeof text, "%s %d", command, work) >= (int)sizeof text) {
+    fprintf(stderr, "--between is too long\n");
+    exit(EXIT_USAGE);
+  }
+  int status = system(text);
+  if (status != 0) {
+    fprintf(stderr, "%s: status %d\n", text, WIFEXITED(status) ? WEXITSTATUS(status) : status);
+    exit(EXIT_USAGE);
+  }
+}
+
+static int churn_in_turns(Speed* speed, uint64_t turns, uint64_t turn_ms, const char* command) {
+  uint64_t* alone = calloc(2 * turns + 1, sizeof *alone);
+  uint64_t* permille = calloc(turns, sizeof *permille);
+  if (!alone || !permille) die("calloc");
+  uint64_t beside = 0;
+  for (uint64_t i = 0; i < 2 * turns + 1; i++) {
+    bool work = i % 2 != 0;
+    order(command, work);
+    churn(speed, SETTLE_NS);
+    uint64_t rate = churn(speed, turn_ms * 1000000);
+    if (work)
+      beside = rate;
+    else
+      alone[i / 2] = rate;
+    if (!work && i > 0) permille[i / 2 - 1] = 2000 * beside / (alone[i / 2 - 1] + alone[i / 2]);
+  }
+  qsort(alone, turns + 1, sizeof *alone, ascending);
+  qsort(permille, turns, sizeof *permille, ascending);
+  printf("turns=%lu wrong=%lu page_ns=%lu permille=%lu permille_low=%lu permille_high=%lu\n", turns,
+         speed->wrong, 1000000000 / alone[turns / 2], permille[turns / 2], permille[turns / 4],
+         permille[turns * 3 / 4]);
+  return speed->wrong ? EXIT_WRONG : 0;
 }
 
 int main(int argc, char** argv) {
   Speed speed = {.depth = 1, .passes = 1, .seed = 1, .version = 1};
   const char* mode = argc < 3 ? "" : argv[1];
   bool churns = strcmp(mode, "churn") == 0;
+  uint64_t turns = 0, turn_ms = 0;
+  const char* between = NULL;
   if (!churns && strcmp(mode, "write") != 0 && strcmp(mode, "read") != 0) {
     fprintf(stderr, "usage: speed write|read|churn DEVICE --pages N [OPTION VALUE]...\n");
     return EXIT_USAGE;
@@ -112,9 +161,22 @@ int main(int argc, char** argv) {
                            {"--passes", &speed.passes, NULL},
                            {"--seed", &speed.seed, NULL},
                            {"--version", &speed.version, NULL},
+                           {"--turns", &turns, NULL},
+                           {"--turn-ms", &turn_ms, NULL},
+                           {"--pause-us", &speed.pause_us, NULL},
+                           {"--between", NULL, &between},
                            {NULL, NULL, NULL}});
   if (speed.depth < 1 || speed.depth > DEPTH_MAX || speed.pages < speed.depth || !speed.passes) {
     fprintf(stderr, "--depth is 1 to %d, --pages not less, --passes at least 1\n", DEPTH_MAX);
+    return EXIT_USAGE;
+  }
+  if (speed.pause_us > 1000000) {
+    fprintf(stderr, "--pause-us is at most 1000000\n");
+    return EXIT_USAGE;
+  }
+  if (churns && (!between || turns < 1 || turns > TURNS_MAX || turn_ms < 1 || turn_ms > 60000)) {
+    fprintf(stderr, "churn wants --between, --turns of 1 to %d and --turn-ms of 1 to 60000\n",
+            TURNS_MAX);
     return EXIT_USAGE;
   }
   speed.write = churns || mode[0] == 'w';
@@ -124,11 +186,7 @@ int main(int argc, char** argv) {
   speed.memory = mmap(NULL, DEPTH_MAX * PAGE, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (speed.memory == MAP_FAILED) die("mmap");
-  if (churns) {
-    uint64_t moved = churn(&speed);
-    printf("pages=%lu wrong=%lu\n", moved, speed.wrong);
-    return speed.wrong ? EXIT_WRONG : 0;
-  }
+  if (churns) return churn_in_turns(&speed, turns, turn_ms, between);
   uint64_t per_pass = speed.pages / speed.depth, groups = per_pass * speed.passes, total = 0;
   uint64_t* times = calloc(groups, sizeof *times);
   if (!times) die("calloc");

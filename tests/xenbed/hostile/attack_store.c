@@ -117,7 +117,10 @@ void attack_grants(void)
 	link_wait_closed(1000);
 }
 
-/* Any state and none, as fast as xenstore takes it. */
+/*
+ * Any state and none, as fast as xenstore takes it. Between turns as many writes to a node that
+ * nobody watches: xenstored's own work is not tmemd's.
+ */
 void attack_states(void)
 {
 	static const char *const states[] = { "1", "2", "3", "4", "5", "6", "0", "7", "-3", "x", NULL };
@@ -126,16 +129,8 @@ void attack_states(void)
 		return;
 	hostile_counts.offers++;
 	while (!attack_over())
-		link_write("state", states[get_random_u32() % ARRAY_SIZE(states)]);
-}
-
-/* What the writes alone cost: the same number to a node that nobody watches. */
-void writes(void)
-{
-	if (link_open())
-		return;
-	while (!attack_over())
-		link_write("unheard", get_random_u32() & 1 ? "1" : "2");
+		link_write(attack_may_go_on() ? "state" : "unheard",
+			   states[get_random_u32() % ARRAY_SIZE(states)]);
 	link_write("unheard", NULL);
 }
 

@@ -92,6 +92,12 @@ bool link_revoke(u32 page); /* false: dom0 maps it */
 void link_write(const char *key, const char *value);
 /* True when another attack is wanted, or none. */
 bool attack_over(void);
+/*
+ * An attack takes turns with peace, in which its connection stays as it is. All that makes, ends and
+ * rings a connection waits for the attack's turn.
+ */
+bool attack_may_go_on(void);
+void attack_wait_turn(void);
 
 struct attack {
 	const char *name;
@@ -110,6 +116,5 @@ void attack_reconnect(void);
 void attack_flood(void);
 void attack_pingpong(void);
 void quiet(void);
-void writes(void);
 
 #endif

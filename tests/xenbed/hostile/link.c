@@ -76,6 +76,7 @@ int link_prepare(void)
 	u32 *directory = page_address(link.pages[DIRECTORY]);
 	u32 i;
 
+	attack_wait_turn();
 	if (!wait_backend(IS(InitWait)))
 		return -EINTR;
 	for (i = 0; i < PAGES; i++)
@@ -103,6 +104,7 @@ int link_publish(const struct lie *lie)
 	char key[32];
 	u32 i;
 
+	attack_wait_turn();
 	write_number("version", TMEM_ABI_VERSION);
 	write_number("num-queues", 1);
 	write_number("ring-order", ORDER);
@@ -121,6 +123,7 @@ int link_publish(const struct lie *lie)
 
 int link_offer(void)
 {
+	attack_wait_turn();
 	hostile_counts.offers++;
 	link_write("state", "3");
 	if (!wait_backend(IS(Connected) | IS(Closing) | IS(Closed)))
@@ -180,6 +183,7 @@ void link_close(void)
 {
 	if (!link.offered)
 		return;
+	attack_wait_turn();
 	if (link.connected && link_is_closed())
 		hostile_counts.closed++;
 	link.connected = false;
@@ -256,12 +260,14 @@ struct tmem_request *link_request(u8 op, u32 pool)
 
 void link_ring(void)
 {
+	attack_wait_turn();
 	smp_store_release(&link.control->req_prod, link.posted); /* behind the requests */
 	link_notify();
 }
 
 void link_notify(void)
 {
+	attack_wait_turn();
 	hostile_counts.events++;
 	notify_remote_via_irq(link.irq);
 }

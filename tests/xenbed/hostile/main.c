@@ -2,7 +2,7 @@
 /*
  * tmem_hostile: the module and its threads. Dom0 gives orders by the guest's node data/attack: the name
  * of what it does from then on; `none` closes the connection. The order before is accounted for in
- * data/counts when it has ended.
+ * data/counts when it has ended. While data/turn is 0 an attack waits, its connection as it is.
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
@@ -15,7 +15,6 @@ struct hostile_counts hostile_counts;
 static const struct attack attacks[] = {
 	{ "none", NULL },
 	{ "quiet", quiet },
-	{ "writes", writes },
 	{ "indices", attack_indices },
 	{ "rewind", attack_rewind },
 	{ "requests", attack_requests },
@@ -32,11 +31,22 @@ static const struct attack attacks[] = {
 
 static const struct attack *wanted = attacks;
 static const struct attack *running = attacks; /* the thread's */
+static bool our_turn = true;
 static struct task_struct *thread, *burner;
 
 bool attack_over(void)
 {
 	return READ_ONCE(wanted) != running || kthread_should_stop();
+}
+
+bool attack_may_go_on(void)
+{
+	return READ_ONCE(our_turn) || running->round == quiet || attack_over();
+}
+
+void attack_wait_turn(void)
+{
+	wait_event_idle(hostile_link.wait, attack_may_go_on());
 }
 
 /* What happened under the last attack goes to data/counts, for dom0. */
@@ -65,6 +75,14 @@ static void order_changed(struct xenbus_watch *watch, const char *path, const ch
 }
 
 static struct xenbus_watch order = { .node = "data/attack", .callback = order_changed };
+
+static void turn_changed(struct xenbus_watch *watch, const char *path, const char *token)
+{
+	WRITE_ONCE(our_turn, xenbus_read_unsigned("data", "turn", 1) != 0);
+	wake_up(&hostile_link.wait);
+}
+
+static struct xenbus_watch turn = { .node = "data/turn", .callback = turn_changed };
 
 /*
  * Takes what time of the CPU an attack (or being quiet) leaves, so that the guest has the same share of
@@ -143,6 +161,8 @@ static void stop(void)
 {
 	if (order.list.next)
 		unregister_xenbus_watch(&order);
+	if (turn.list.next)
+		unregister_xenbus_watch(&turn);
 	if (!IS_ERR_OR_NULL(burner))
 		kthread_stop(burner);
 	link_exit();
@@ -154,6 +174,7 @@ static int __init hostile_init(void)
 
 	burner = error ? NULL : kthread_run(burn, NULL, "tmem_hostile_cpu");
 	error = error ?: PTR_ERR_OR_ZERO(burner);
+	error = error ?: register_xenbus_watch(&turn);
 	error = error ?: register_xenbus_watch(&order);
 	error = error ?: xenbus_register_frontend(&driver);
 	if (error)
