@@ -91,7 +91,7 @@ static int ascending(const void* a, const void* b) {
   return (x > y) - (x < y);
 }
 
-// Goes on moving pages for so long; returns how many a second.
+// Goes on moving pages for so long; returns how many in 1000 s.
 static uint64_t churn(Speed* speed, uint64_t ns) {
   uint64_t start = now_ns(), taken, groups = 0;
   do {
@@ -105,7 +105,7 @@ static uint64_t churn(Speed* speed, uint64_t ns) {
     if (speed->pause_us) usleep((useconds_t)speed->pause_us);
     taken = now_ns() - start;
   } while (taken < ns);
-  return groups * speed->depth * 1000000000 / taken;
+  return groups * speed->depth * 1000000000000 / taken;
 }
 
 static void order(const char* command, bool work) {
@@ -140,7 +140,7 @@ static int churn_in_turns(Speed* speed, uint64_t turns, uint64_t turn_ms, const 
   qsort(alone, turns + 1, sizeof *alone, ascending);
   qsort(permille, turns, sizeof *permille, ascending);
   printf("turns=%lu wrong=%lu page_ns=%lu permille=%lu permille_low=%lu permille_high=%lu\n", turns,
-         speed->wrong, 1000000000 / alone[turns / 2], permille[turns / 2], permille[turns / 4],
+         speed->wrong, 1000000000000 / alone[turns / 2], permille[turns / 2], permille[turns / 4],
          permille[turns * 3 / 4]);
   return speed->wrong ? EXIT_WRONG : 0;
 }
@@ -174,8 +174,8 @@ int main(int argc, char** argv) {
     fprintf(stderr, "--pause-us is at most 1000000\n");
     return EXIT_USAGE;
   }
-  if (churns && (!between || turns < 1 || turns > TURNS_MAX || turn_ms < 1 || turn_ms > 60000)) {
-    fprintf(stderr, "churn wants --between, --turns of 1 to %d and --turn-ms of 1 to 60000\n",
+  if (churns && (!between || turns < 1 || turns > TURNS_MAX || turn_ms < 1 || turn_ms > 10000)) {
+    fprintf(stderr, "churn wants --between, --turns of 1 to %d and --turn-ms of 1 to 10000\n",
             TURNS_MAX);
     return EXIT_USAGE;
   }

@@ -14,9 +14,9 @@ GATE = False
 # Those that the daemon must disconnect; those it must refuse; those that only ask for much.
 CLOSED = ("indices", "rewind", "requests")
 REFUSED = ("values", "ports", "grants")
-# ... and what they do.
-ALLOWED = {"rewrite": "posted", "events": "events", "states": "writes", "reconnect": "offers", "flood": "posted",
-           "pingpong": "posted"}
+# ... and what they do, how often at least.
+ALLOWED = {"rewrite": ("posted", 1000), "events": ("events", 1000), "states": ("writes", 100), "reconnect": ("offers", 2),
+           "flood": ("posted", 1000), "pingpong": ("posted", 1000)}
 SETTINGS = {"TURNS": 20, "TURN_MS": 500, "PAUSE_US": 5000, "THROUGHPUT": 0.8,
             "ATTACKS": " ".join((*CLOSED, *REFUSED, *ALLOWED))}
 LONG = {"LIMIT_S": 5400, "SETTINGS": {"TURNS": 120, "THROUGHPUT": 0.9}}
@@ -39,7 +39,8 @@ def harmed_itself(result, attack):
         yield result.at_least(f"{attack}.evil_refused", 1)
         yield result.equal(f"{attack}.evil_connected", 0)
     if attack in ALLOWED:
-        yield result.at_least(f"{attack}.evil_{ALLOWED[attack]}", result.settings["TURNS"])
+        count, least = ALLOWED[attack]
+        yield result.at_least(f"{attack}.evil_{count}", least)
 
 
 def check(result):
