@@ -103,9 +103,9 @@ class Machine:
         raise BedError(f"QEMU does not start; see {self.console_log}")
 
     def _place(self):
-        """dom0 has a CPU of our own host, the guests another, or one each if there are as many. What runs on
-        the last one has what the others leave, and at once: of a low priority alone it would keep its CPU for
-        milliseconds from a guest that wakes up. Where the kernel moves them, a phase may be thrice as fast as the next."""
+        """dom0 has a CPU of our own host, the guests another, or one each if there are as many. Where the kernel
+        moves them, a phase may be thrice as fast as the next. If they share one, what runs on the last has what the others
+        leave, and gives it back at once: of a low priority alone it would keep it for milliseconds."""
         host = sorted(os.sched_getaffinity(0))
         threads = {}
         for comm in Path(f"/proc/{self.process.pid}/task").glob("*/comm"):
@@ -116,7 +116,8 @@ class Machine:
             raise BedError(f"QEMU has threads for the CPUs {sorted(threads)}, not for {self.cpus}")
         for cpu, thread in threads.items():
             os.sched_setaffinity(thread, {host[min(cpu, len(host) - 1)]})
-        os.sched_setscheduler(threads[self.cpus - 1], os.SCHED_IDLE, os.sched_param(0))
+        if self.cpus > len(host):
+            os.sched_setscheduler(threads[self.cpus - 1], os.SCHED_IDLE, os.sched_param(0))
 
     def _keep_console(self):
         with open(self.console_log, "w", encoding="utf-8") as log:
