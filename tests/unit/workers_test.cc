@@ -173,8 +173,8 @@ TEST_CASE("workers: who was idle for long is not served alone for long") {
   for (int attempt = 0; attempt < 5; ++attempt) {
     Guest busy;
     Guest late;
-    Echo all(busy.ring, busy.ring.layout.entries, 2'000'000);
-    Echo some(late.ring, late.ring.layout.entries, 1'000'000);
+    Echo all(busy.ring, busy.ring.layout.entries, 1'000'000);
+    Echo some(late.ring, late.ring.layout.entries, 600'000);
     uint64_t answered_ns = 0;
     uint64_t waited_ns = 0;
     bool both = false;
@@ -182,7 +182,7 @@ TEST_CASE("workers: who was idle for long is not served alone for long") {
       const uint64_t now_ns = thread_cpu_ns();
       if (both) waited_ns = std::max(waited_ns, now_ns - answered_ns);
       answered_ns = now_ns;
-      if (both || all.answered() < 1'000'000) return;
+      if (both || all.answered() < 400'000) return;
       both = true;
       wake(late, some);
     });
