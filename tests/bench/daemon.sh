@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# For scripts that want a tmemd of their own: sets $folder, which goes with the script, as the daemon does.
+# For scripts that want a tmemd of their own: sets $folder, which goes with the script, as the daemon does. A
+# daemon that does not end well is a failure of the script.
 folder=$(mktemp -d)
 daemon=
 finish() {
-  [ -z "$daemon" ] || { kill -QUIT "$daemon" 2>/dev/null || true; wait "$daemon" || true; }
+  status=$?
+  if [ -n "$daemon" ]; then
+    kill -QUIT "$daemon" || status=1
+    wait "$daemon" || status=1
+  fi
   rm -rf "$folder"
+  exit $status
 }
 trap finish EXIT
 

@@ -57,7 +57,7 @@ def check(result):
             yield result.same(f"{attack}.after.{thing}", f"before.{thing}")
         # Ten lines at once and one a second is what a guest may cause, and what is left out is said.
         attack_s = result.settings["TURNS"] * (2 * result.settings["TURN_MS"] / 1000 + 1)
-        lines += 20 + 4 * (attack_s + 40)
+        lines += 20 + 2 * (attack_s + 40)
         yield result.at_most(f"{attack}.after.log_lines", lines)
     # Buffers of threads and libraries settle in the first attacks; what leaks goes on growing.
     yield result.at_most("end.rss_anon_kib", 1.1 * result[f"{attacks[0]}.after.rss_anon_kib"] + 1024)
