@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What gives memory back delays nobody: the time of a client's operations while another's million
 // pages are freed, and while slots go back to their owner. Nor does a large object its own.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <future>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -94,12 +97,25 @@ void fill(ShrinkWorld& w, const ClientRef& client, const std::vector<Page>& page
   CHECK(w.settle());
 }
 
-// Wall times of batches of puts and gets, ephemeral and persistent, until `done`.
-std::vector<double> batches_us(World& w, const ClientRef& client, const std::vector<Page>& pages,
-                               const std::atomic<bool>& done) {
+// How often this thread went to sleep: for a lock, as the operations wait for nothing else.
+long sleeps() {
+  rusage usage{};
+  REQUIRE(getrusage(RUSAGE_THREAD, &usage) == 0);
+  return usage.ru_nvcsw;
+}
+
+struct Batches {
+  std::vector<double> us;  // wall time of each
+  double slept_us = 0;     // of those that slept
+};
+
+// Batches of puts and gets, ephemeral and persistent, until `done`.
+Batches run_batches(World& w, const ClientRef& client, const std::vector<Page>& pages,
+                    const std::atomic<bool>& done) {
   using Time = std::chrono::steady_clock;
-  std::vector<double> us;
+  Batches batches;
   for (uint32_t batch = 0; !done; ++batch) {
+    const long sleeps_before = sleeps();
     const auto start = Time::now();
     for (uint32_t i = 0; i < kBatchOps; ++i) {
       const uint32_t page = (batch * kBatchOps + i) / 2 * 7919 % kOwnPages;
@@ -108,14 +124,15 @@ std::vector<double> batches_us(World& w, const ClientRef& client, const std::vec
       else
         (void)w.get(client, own_key((page + kOwnPages / 2) % kOwnPages));
     }
-    us.push_back(std::chrono::duration<double, std::micro>(Time::now() - start).count());
+    batches.us.push_back(std::chrono::duration<double, std::micro>(Time::now() - start).count());
+    if (sleeps() != sleeps_before) batches.slept_us += batches.us.back();
   }
-  return us;
+  return batches;
 }
 
 struct Stall {
+  double slept_share = 0;  // of the time, in batches that slept
   double median_us = 0;
-  double p95_us = 0;
   double longest_us = 0;
   double shrink_ms = 0;
 };
@@ -136,12 +153,14 @@ Stall give_back(const std::vector<Page>& pages) {
     shrink_ms = std::chrono::duration<double, std::milli>(took).count();
     done = true;
   });
-  std::vector<double> us = batches_us(w, client, pages, done);
+  Batches batches = run_batches(w, client, pages, done);
   shrinking.get();
   REQUIRE(w.arena_bytes() <= before - kGivenBytes);
+  std::vector<double>& us = batches.us;
   REQUIRE(us.size() >= 100);
   std::ranges::sort(us);
-  return {us[us.size() / 2], us[us.size() * 95 / 100], us.back(), shrink_ms};
+  const double total_us = std::accumulate(us.begin(), us.end(), 0.0);
+  return {batches.slept_us / total_us, us[us.size() / 2], us.back(), shrink_ms};
 }
 
 // ---- A large object ----
@@ -207,21 +226,23 @@ TEST_CASE("a slot on its way to its owner is waited for by no operation", "[stor
   CHECK(w.invariants() == "hold");
 }
 
-// The longest batch is printed only: other processes, and other machines on the same CPUs, stop a
-// thread for longer than any lock is held. For locks held meanwhile there is the case above.
-TEST_CASE("while 64 MiB are given back, puts and gets take as long as ever", "[store][latency]") {
-  constexpr double kMediansMax = 2;
+// Times are printed only: other processes, and other machines on the same CPUs, stop a thread for
+// longer than any lock is held. What they also do, now and then, is to stop one that holds a lock.
+TEST_CASE("while 64 MiB are given back, puts and gets hardly sleep for a lock",
+          "[store][latency]") {
+  constexpr double kSleptMax = 0.2;  // with one lock around each step of shrink 0.25 to 0.88
   std::vector<Page> pages;
   for (uint32_t i = 0; i < kContents; ++i) pages.push_back(i % 2 == 0 ? noise(i) : text(i));
-  double best = 1e9;
-  for (int i = 0; i < 8 && best > kMediansMax; ++i) {
+  double least = 1;
+  for (int i = 0; i < 8 && least > kSleptMax; ++i) {
     const Stall stall = give_back(pages);
-    best = std::min(best, stall.p95_us / stall.median_us);
-    WARN("32 operations: median " << stall.median_us << " us, p95 " << stall.p95_us
-                                  << " us, longest " << stall.longest_us
-                                  << " us; 64 MiB given back in " << stall.shrink_ms << " ms");
+    least = std::min(least, stall.slept_share);
+    WARN("asleep for a lock in " << 100 * stall.slept_share
+                                 << " % of the time; 32 operations: median " << stall.median_us
+                                 << " us, longest " << stall.longest_us
+                                 << " us; 64 MiB given back in " << stall.shrink_ms << " ms");
   }
-  CHECK(best <= kMediansMax);
+  CHECK(least <= kSleptMax);
 }
 
 // Other processes can only add to the time, so one good attempt shows what the store does.
