@@ -3,7 +3,6 @@
 #include "tmemd/transport/workers.h"
 
 #include <sys/eventfd.h>
-#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -39,15 +38,34 @@ class Witness final : public Doorbell {
   std::atomic<uint32_t> seen_{kNever};
 };
 
+// The worker's clock: a request takes its time by it, whatever the machine does.
+class Time {
+ public:
+  void pass(uint32_t requests) { now_ns_ += requests * kRequestNs; }
+  uint64_t now_ns() const { return now_ns_; }
+  WorkerOptions options() const {
+    WorkerOptions options;
+    options.may_spin = false;
+    options.now_ns = [this] { return now_ns(); };
+    return options;
+  }
+
+ private:
+  static constexpr uint64_t kRequestNs = 1'000;
+  std::atomic<uint64_t> now_ns_{1};
+};
+
 // Its guest asks again, without an event, as soon as its last request is answered: on the worker's
 // own thread, so that nothing depends on how the machine runs two threads.
 class Echo final : public Doorbell {
  public:
-  Echo(RingWorld& ring, uint32_t batch, uint32_t total = UINT32_MAX)
-      : ring_(ring), batch_(batch), left_(total) {}
+  Echo(Time& time, RingWorld& ring, uint32_t batch, uint32_t total = UINT32_MAX)
+      : time_(time), ring_(ring), batch_(batch), left_(total) {}
   void ring() override {
+    if (is_over()) return;  // the last answer, or that the queue is closed
+    if (answered_ != 0) time_.pass(batch_);
     if (also_) also_();
-    if (left_ < batch_) return;
+    if (is_over()) return;
     left_ -= batch_;
     answered_ += batch_;
     ring_.control().rsp_event = ring_.control().req_prod + batch_ - 1;
@@ -59,6 +77,7 @@ class Echo final : public Doorbell {
   uint32_t answered() const { return answered_; }
 
  private:
+  Time& time_;
   RingWorld& ring_;
   const uint32_t batch_;
   std::atomic<uint32_t> left_;
@@ -108,16 +127,48 @@ void serve(Guest& busy, Guest& other, uint32_t other_requests) {
   other.attachment.reset();
 }
 
-uint64_t thread_cpu_ns() {
-  timespec used{};
-  (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-  return static_cast<uint64_t>(used.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(used.tv_nsec);
-}
-
 // Its guest posts for the first time, and wakes the thread.
 void wake(Guest& guest, Echo& echo) {
   echo.ring();
   (void)eventfd_write(guest.event.get(), 1);
+}
+
+void wait_for(const Echo& echo) {
+  while (!echo.is_over()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+struct Asked {
+  uint32_t posted = 0;
+  uint32_t events = 0;  // that it needed
+};
+
+// A guest asks one thing after so many answers to another's, again and again.
+Asked ask_after(uint32_t answers) {
+  constexpr uint32_t kBatch = 8;
+  Time time;
+  Guest busy;
+  Guest other;
+  Echo all(time, busy.ring, kBatch, 100 * answers);
+  Asked asked;
+  all.do_also([&, turns = 0U]() mutable {
+    const uint32_t answered = load_acquire(other.ring.control().rsp_prod);
+    if (answered != asked.posted || ++turns % (answers / kBatch) != 0) return;
+    if (load_full(other.ring.control().req_event) == answered) {
+      ++asked.events;
+      (void)eventfd_write(other.event.get(), 1);
+    }
+    other.post(1);
+    ++asked.posted;
+  });
+  auto workers = Workers::start(time.options());
+  REQUIRE(workers);
+  other.attach(**workers, busy, 1);
+  busy.attach(**workers, all);
+  wake(busy, all);
+  wait_for(all);
+  busy.attachment.reset();
+  other.attachment.reset();
+  return asked;
 }
 
 }  // namespace
@@ -130,9 +181,10 @@ TEST_CASE("workers: who asks seldom does not wait for the turn of who always ask
 }
 
 TEST_CASE("workers: who asks again after each answer does not interrupt each time") {
+  Time time;
   Guest busy;
   Guest again;
-  Echo echo(again.ring, 1);
+  Echo echo(time, again.ring, 1);
   auto workers = Workers::start({});
   REQUIRE(workers);
   const uint32_t entries = busy.ring.layout.entries;
@@ -148,95 +200,68 @@ TEST_CASE("workers: who asks again after each answer does not interrupt each tim
 }
 
 TEST_CASE("workers: two that always have requests are served alike, however they post them") {
+  Time time;
   Guest many;
   Guest few;  // at a time: it interrupts the other's turns
-  Echo all(many.ring, many.ring.layout.entries, 500'000);
-  Echo some(few.ring, 16, 500'000);
-  auto workers = Workers::start({});
+  Echo all(time, many.ring, many.ring.layout.entries, 50'000);
+  Echo some(time, few.ring, 16);
+  auto workers = Workers::start(time.options());
   REQUIRE(workers);
   few.attach(**workers, some);
+  uint32_t some_meanwhile = 0;
   all.do_also([&] {  // the first answer, not the call of wake()
     if (all.answered() == many.ring.layout.entries) wake(few, some);
+    some_meanwhile = some.answered();
   });
   many.attach(**workers, all);
   wake(many, all);
-  while (!all.is_over() && !some.is_over()) std::this_thread::yield();
-  CHECK(all.answered() > 150'000);
-  CHECK(some.answered() > 150'000);
+  wait_for(all);
   many.attachment.reset();
   few.attachment.reset();
+  CHECK(some_meanwhile > 45'000);
+  CHECK(some_meanwhile < 55'000);
 }
 
-// In the worker's own CPU time, in the best of some attempts: the worker's clock goes on while the
-// machine runs others.
 TEST_CASE("workers: who was idle for long is not served alone for long") {
   constexpr uint64_t kAloneNs = 25'000'000;
   constexpr uint64_t kBothNs = 25'000'000;
-  constexpr uint64_t kWaitMaxNs = 3'000'000;
-  uint64_t waited_ns = UINT64_MAX;
-  for (int attempt = 0; attempt < 5 && waited_ns > kWaitMaxNs; ++attempt) {
-    Guest busy;
-    Guest late;
-    Echo all(busy.ring, busy.ring.layout.entries);
-    Echo some(late.ring, late.ring.layout.entries);
-    uint64_t began_ns = 0;
-    uint64_t both_ns = 0;
-    uint64_t answered_ns = 0;
-    waited_ns = 0;
-    all.do_also([&] {
-      if (all.answered() == 0) return;  // the call of wake()
-      const uint64_t now_ns = thread_cpu_ns();
-      if (began_ns == 0) began_ns = now_ns;
-      if (both_ns != 0) waited_ns = std::max(waited_ns, now_ns - answered_ns);
-      answered_ns = now_ns;
-      if (both_ns == 0 && now_ns - began_ns > kAloneNs) {
-        both_ns = now_ns;
-        wake(late, some);
-      }
-      if (both_ns != 0 && now_ns - both_ns > kBothNs) all.end();
-    });
-    auto workers = Workers::start({});
-    REQUIRE(workers);
-    late.attach(**workers, some);
-    busy.attach(**workers, all);
-    wake(busy, all);
-    while (!all.is_over()) std::this_thread::yield();
-    CHECK(some.answered() > 0);
-    late.attachment.reset();
-    busy.attachment.reset();
-  }
-  CHECK(waited_ns <= kWaitMaxNs);
+  Time time;
+  Guest busy;
+  Guest late;
+  Echo all(time, busy.ring, busy.ring.layout.entries);
+  Echo some(time, late.ring, late.ring.layout.entries);
+  uint64_t both_ns = 0;
+  uint64_t answered_ns = 0;
+  uint64_t waited_ns = 0;
+  all.do_also([&] {
+    const uint64_t now_ns = time.now_ns();
+    if (both_ns != 0) waited_ns = std::max(waited_ns, now_ns - answered_ns);
+    answered_ns = now_ns;
+    if (both_ns == 0 && now_ns > kAloneNs) {
+      both_ns = now_ns;
+      wake(late, some);
+    }
+    if (both_ns != 0 && now_ns - both_ns > kBothNs) all.end();
+  });
+  auto workers = Workers::start(time.options());
+  REQUIRE(workers);
+  late.attach(**workers, some);
+  busy.attach(**workers, all);
+  wake(busy, all);
+  wait_for(all);
+  late.attachment.reset();
+  busy.attachment.reset();
+  CHECK(some.answered() > 10'000);
+  CHECK(waited_ns <= 1'200'000);
 }
 
 TEST_CASE("workers: who asks again soon needs no event while others are served") {
-  Guest busy;
-  Guest other;
-  // Turns so short that four of them take less than a queue is looked at without an event.
-  Echo all(busy.ring, 8, 64'000);
-  uint32_t posted = 0;
-  uint32_t events = 0;
-  all.do_also([&, turns = 0]() mutable {
-    const uint32_t answered = load_acquire(other.ring.control().rsp_prod);
-    if (answered != posted || ++turns % 4 != 0) return;
-    if (load_full(other.ring.control().req_event) == answered) {
-      ++events;
-      (void)eventfd_write(other.event.get(), 1);
-    }
-    other.post(1);
-    ++posted;
-  });
-  WorkerOptions options;
-  options.may_spin = false;
-  auto workers = Workers::start(options);
-  REQUIRE(workers);
-  other.attach(**workers, busy, 1);
-  busy.attach(**workers, all);
-  wake(busy, all);
-  while (!all.is_over()) std::this_thread::yield();
-  busy.attachment.reset();
-  other.attachment.reset();
-  CHECK(posted > 250);
-  CHECK(events < posted / 10);
+  const Asked soon = ask_after(64);
+  CHECK(soon.posted > 50);
+  CHECK(soon.events <= 1);
+  const Asked late = ask_after(4'096);
+  CHECK(late.posted > 50);
+  CHECK(late.events == late.posted);
 }
 
 TEST_CASE("workers: who notifies for nothing has to rest, and is served all the same") {

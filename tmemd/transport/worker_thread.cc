@@ -40,13 +40,6 @@ constexpr uint32_t kEmptyEventsFree = 16;
 constexpr uint64_t kRestMinNs = 100'000;
 constexpr uint64_t kRestMaxNs = 10'000'000;
 
-// Spinning is about the CPU's time, not the daemon's: it does not use the injected Clock.
-uint64_t monotonic_ns() {
-  timespec now{};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
 void cpu_relax() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -80,7 +73,7 @@ WorkerThread::WorkerThread(const WorkerOptions& options, UniqueFd epoll, UniqueF
     : options_(options),
       epoll_(std::move(epoll)),
       command_event_(std::move(command_event)),
-      spin_budget_(monotonic_ns()) {}
+      spin_budget_(options.now_ns()) {}
 
 WorkerThread::~WorkerThread() {
   if (!thread_.joinable()) return;
@@ -142,14 +135,14 @@ void WorkerThread::loop() {
       wait_for_events(timeout_ms);
       continue;
     }
-    const uint64_t start_ns = now_ns_ = monotonic_ns();
+    const uint64_t start_ns = now_ns_ = options_.now_ns();
     spinning_allowed_ = options_.may_spin && spin_budget_.allows(start_ns);
     const uint32_t executed = run_round();
     if (executed > 0) since_events_ += std::max(executed, kRoundWeight);
     if (since_events_ >= kRequestsBetweenEvents) wait_for_events(0);
     if (executed == 0 && !ready_.empty()) {
       cpu_relax();
-      spin_budget_.charge(monotonic_ns() - start_ns);
+      spin_budget_.charge(options_.now_ns() - start_ns);
     }
   }
 }
@@ -192,7 +185,7 @@ void WorkerThread::wait_for_events(int timeout_ms) {
   since_events_ = 0;
   std::array<epoll_event, kEventsPerWait> events;
   const int count = epoll_wait(epoll_.get(), events.data(), kEventsPerWait, timeout_ms);
-  if (count > 0) now_ns_ = monotonic_ns();
+  if (count > 0) now_ns_ = options_.now_ns();
   for (int i = 0; i < count; ++i) {
     if (events[static_cast<size_t>(i)].data.ptr == nullptr) continue;
     auto& attachment = *static_cast<Attachment*>(events[static_cast<size_t>(i)].data.ptr);
@@ -269,7 +262,7 @@ bool WorkerThread::run_turn(Attachment& attachment, uint32_t* executed) {
 // Time, not requests: some take a hundred times as long as others, and events cost time, too. The
 // clock is read once a turn and once an event.
 void WorkerThread::charge(Attachment& attachment) {
-  const uint64_t now_ns = monotonic_ns();
+  const uint64_t now_ns = options_.now_ns();
   attachment.served_ns_ += now_ns - now_ns_;
   now_ns_ = now_ns;
 }
@@ -340,7 +333,7 @@ bool WorkerThread::must_rest(Attachment& attachment) {
 
 int WorkerThread::end_rests() {
   if (resting_.empty()) return -1;
-  const uint64_t now_ns = monotonic_ns();
+  const uint64_t now_ns = options_.now_ns();
   uint64_t next_ns = UINT64_MAX;
   std::erase_if(resting_, [&](Attachment* attachment) {
     if (attachment->rests_until_ns_ > now_ns) {
