@@ -12,7 +12,6 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <tmem/tmem.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>

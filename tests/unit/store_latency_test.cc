@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What gives memory back delays nobody: the time of a client's operations while another's million
-// pages are freed, and while slots go back to their owner. Nor does a large object its own.
+// What gives memory back delays nobody: a client's operations while another's million pages are
+// freed, and while slots go back to their owner. Nor does a large object its own.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -106,7 +106,7 @@ long sleeps() {
 
 struct Batches {
   std::vector<double> us;  // wall time of each
-  double slept_us = 0;     // of those that slept
+  double slept_us = 0;     // of those that slept in it
 };
 
 // Batches of puts and gets, ephemeral and persistent, until `done`.
@@ -124,14 +124,15 @@ Batches run_batches(World& w, const ClientRef& client, const std::vector<Page>& 
       else
         (void)w.get(client, own_key((page + kOwnPages / 2) % kOwnPages));
     }
-    batches.us.push_back(std::chrono::duration<double, std::micro>(Time::now() - start).count());
-    if (sleeps() != sleeps_before) batches.slept_us += batches.us.back();
+    const double us = std::chrono::duration<double, std::micro>(Time::now() - start).count();
+    if (sleeps() != sleeps_before) batches.slept_us += us;
+    batches.us.push_back(us);
   }
   return batches;
 }
 
 struct Stall {
-  double slept_share = 0;  // of the time, in batches that slept
+  double slept_share = 0;  // of the batches' time, by those that slept
   double median_us = 0;
   double longest_us = 0;
   double shrink_ms = 0;
@@ -157,7 +158,7 @@ Stall give_back(const std::vector<Page>& pages) {
   shrinking.get();
   REQUIRE(w.arena_bytes() <= before - kGivenBytes);
   std::vector<double>& us = batches.us;
-  REQUIRE(us.size() >= 100);
+  if (us.size() < 100) return {1, us.empty() ? 0 : us.front(), 0, shrink_ms};  // starved
   std::ranges::sort(us);
   const double total_us = std::accumulate(us.begin(), us.end(), 0.0);
   return {batches.slept_us / total_us, us[us.size() / 2], us.back(), shrink_ms};
@@ -230,17 +231,17 @@ TEST_CASE("a slot on its way to its owner is waited for by no operation", "[stor
 // longer than any lock is held. What they also do, now and then, is to stop one that holds a lock.
 TEST_CASE("while 64 MiB are given back, puts and gets hardly sleep for a lock",
           "[store][latency]") {
-  constexpr double kSleptMax = 0.2;  // with one lock around each step of shrink 0.25 to 0.88
+  constexpr double kSleptMax = 0.15;  // with one lock around each step of shrink 0.25 to 0.88
   std::vector<Page> pages;
   for (uint32_t i = 0; i < kContents; ++i) pages.push_back(i % 2 == 0 ? noise(i) : text(i));
   double least = 1;
   for (int i = 0; i < 8 && least > kSleptMax; ++i) {
     const Stall stall = give_back(pages);
     least = std::min(least, stall.slept_share);
-    WARN("asleep for a lock in " << 100 * stall.slept_share
-                                 << " % of the time; 32 operations: median " << stall.median_us
-                                 << " us, longest " << stall.longest_us
-                                 << " us; 64 MiB given back in " << stall.shrink_ms << " ms");
+    WARN("batches that slept for a lock: "
+         << 100 * stall.slept_share << " % of the time; 32 operations: median " << stall.median_us
+         << " us, longest " << stall.longest_us << " us; 64 MiB given back in " << stall.shrink_ms
+         << " ms");
   }
   CHECK(least <= kSleptMax);
 }

@@ -22,7 +22,7 @@ uint64_t monotonic_ns();
 struct WorkerOptions {
   unsigned threads = 1;
   bool may_spin = true;  // false where only one CPU is online
-  // For turns and spinning, which are finer than the daemon's Clock. Called by each worker.
+  // For turns and spinning, which are finer than the daemon's Clock. Any thread.
   std::function<uint64_t()> now_ns = monotonic_ns;
   // Called by a worker when a put found no space; must be quick and not block.
   std::function<void()> on_no_space;
