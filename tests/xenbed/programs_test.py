@@ -2,15 +2,51 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The guests' test programs on this machine, in small: they find nothing where nothing is wrong, and
 each finds damage done behind its back. Argument: the folder of the programs."""
+import os
 import pathlib
 import re
+import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import tty
 import unittest
 
 PROGRAMS = pathlib.Path(sys.argv[1])
 INTACT, WRONG, USAGE, LOST = 0, 1, 2, 3
+
+
+class Xenstored(threading.Thread):
+    """Answers what comes by a terminal in the place of /dev/xen/xenbus. Each write's value goes to `on_write`."""
+    WRITE, ERROR = 11, 16
+
+    def __init__(self, node, on_write):
+        super().__init__(daemon=True)
+        self.node, self.on_write = node, on_write
+        self.master, slave = os.openpty()
+        tty.setraw(slave)
+        self.path = os.ttyname(slave)
+        self.start()
+
+    def receive(self, count):
+        data = b""
+        while len(data) < count:
+            data += os.read(self.master, count - len(data))
+        return data
+
+    def run(self):
+        while True:
+            kind, request, transaction, length = struct.unpack("=IIII", self.receive(16))
+            node, value = self.receive(length).decode("ascii").split("\0")
+            if (kind, node) == (self.WRITE, self.node):
+                self.on_write(value)
+                answer = b"OK\0"
+            else:
+                kind, answer = self.ERROR, b"ENOENT\0"
+            os.write(self.master, struct.pack("=IIII", kind, request, transaction, len(answer)) + answer)
 
 
 class ProgramsTest(unittest.TestCase):
@@ -24,7 +60,11 @@ class ProgramsTest(unittest.TestCase):
         done = subprocess.run([PROGRAMS / name, *map(str, words)], capture_output=True, text=True,
                               timeout=120, check=False)
         self.assertEqual(done.returncode, status, f"{name} {words}: {done.stdout}{done.stderr}")
-        return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", done.stdout)}
+        return self.counts_of(done.stdout)
+
+    @staticmethod
+    def counts_of(text):
+        return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", text)}
 
     def test_hog(self):
         counts = self.run_program(INTACT, "hog", "--mib", 8, "--operations", 5000, "--seed", 3)
@@ -124,35 +164,49 @@ class ProgramsTest(unittest.TestCase):
     def test_speed_beside_somebody(self):
         file = pathlib.Path(self.folder) / "device"
         file.write_bytes(bytes(300 * 4096))
-        said = pathlib.Path(self.folder) / "said"
+        said = []
+        xenbus = Xenstored("/data/turn", said.append).path
         churn = ("speed", "churn", file, "--pages", 256, "--depth", 16, "--turns", 5, "--turn-ms", 20,
-                 "--pause-us", 100)
-        counts = self.run_program(INTACT, *churn, "--between", f"echo >> {said}")
-        self.assertEqual(said.read_text("ascii").split(), ["0", "1"] * 5 + ["0"])
+                 "--pause-us", 100, "--xenbus", xenbus)
+        counts = self.run_program(INTACT, *churn, "--turn-node", "/data/turn")
+        self.assertEqual(said, ["0", "1"] * 5 + ["0"])
         self.assertEqual((counts["turns"], counts["wrong"]), (5, 0))
         self.assertLessEqual(counts["permille_low"], counts["permille"])
         self.assertLessEqual(counts["permille"], counts["permille_high"])
         self.assertGreater(counts["permille"], 0)
-        self.run_program(USAGE, *churn, "--between", "false")
+        self.assertGreater(counts["mean_permille"], 0)
+        self.run_program(USAGE, *churn, "--turn-node", "/data/another")
 
     def test_speed_sees_who_disturbs(self):
         file = pathlib.Path(self.folder) / "device"
         file.write_bytes(bytes(300 * 4096))
-        # disturb PID 1: stops that process half of the time, until `disturb PID 0`.
-        script = pathlib.Path(self.folder) / "disturb"
-        script.write_text('if [ "$2" = 1 ]; then\n'
-                          '  while kill -STOP "$1"; do sleep 0.01; kill -CONT "$1"; sleep 0.01; done &\n'
-                          '  echo $! > "$0.pid"\n'
-                          'elif [ -e "$0.pid" ]; then\n'
-                          '  kill "$(cat "$0.pid")"; kill -CONT "$1"\n'
-                          'fi\n', "ascii")
-        counts = self.run_program(INTACT, "speed", "churn", file, "--pages", 256, "--turns", 5, "--turn-ms", 200,
-                                  "--between", f"sh {script} $PPID")
+        turn = threading.Event()
+        xenbus = Xenstored("/data/turn", lambda value: turn.set() if value == "1" else turn.clear()).path
+        command = ("speed", "churn", file, "--pages", 256, "--turns", 5, "--turn-ms", 200, "--xenbus", xenbus,
+                   "--turn-node", "/data/turn")
+        with subprocess.Popen([PROGRAMS / command[0], *map(str, command[1:])], stdout=subprocess.PIPE,
+                              text=True) as speed:
+            end = time.monotonic() + 120
+            try:
+                while speed.poll() is None:  # stopped for half of each of its other turns
+                    self.assertLess(time.monotonic(), end)
+                    if turn.wait(0.1):
+                        speed.send_signal(signal.SIGSTOP)
+                        time.sleep(0.01)
+                    speed.send_signal(signal.SIGCONT)
+                    time.sleep(0.01)
+            finally:
+                speed.kill()
+            counts = self.counts_of(speed.stdout.read())
+        self.assertEqual(speed.returncode, INTACT)
         self.assertLess(counts["permille"], 800)
+        self.assertLess(counts["mean_permille"], 800)
 
     def test_usage(self):
         for words in (["hog"], ["hog", "--mib", "x"], ["hog", "--what", "1"], ["fileset"],
                       ["fileset", "read", self.folder], ["coherency"], ["diorace"], ["speed"],
+                      ["speed", "churn", self.folder, "--pages", "1", "--turns", "5", "--turn-ms", "5"],
+                      ["speed", "churn", self.folder, "--pages", "1", "--turn-node", "x", "--turns", "1", "--turn-ms", "5"],
                       ["slots", "read"], ["slots", "write", self.folder, "--pages", "1"]):
             self.run_program(USAGE, *words)
 

@@ -2,8 +2,8 @@
 // How long a block device takes for a page, past the page cache, with up to so many in flight.
 //
 //   speed write|read DEVICE --pages N [--depth D] [--passes P] [--seed X] [--version V]
-//   speed churn DEVICE --pages N [--depth D] [--seed X] --turns T --turn-ms M --between COMMAND
-//               [--pause-us P]
+//   speed churn DEVICE --pages N [--depth D] [--seed X] --turns T --turn-ms M --turn-node NODE
+//               [--pause-us P] [--xenbus DEVICE]
 //
 // Pages 1 to N (0 holds a header on swap devices), P times, in groups of D: all of a group are
 // submitted by one call, and waited for. Prints key=value: pages, wrong, group_ns (median of the
@@ -13,21 +13,24 @@
 //
 // `churn` writes all and reads all, each time another version, and tells what somebody else's work
 // costs it, with a pause of P us after each group: 2 T + 1 turns of M ms, before each of which it
-// runs `COMMAND 0` (to have that stopped) or, every other time, `COMMAND 1`. Prints turns, wrong,
-// page_ns (median of the turns alone, pauses included) and permille, the pages of a turn with the
-// other one at work over the mean of the turns before and after, in thousandths: the median, and
-// the quartiles permille_low and permille_high.
+// writes 0 (to have that stopped) or, every other time, 1 to the xenstore node. Prints turns,
+// wrong, page_ns (median of the turns alone, pauses included) and, in thousandths: permille, the
+// pages of a turn with the other one at work over the mean of the turns before and after, the
+// median, and the quartiles permille_low and permille_high; mean_permille, the pages of all turns
+// with the other one at work over those of all turns alone, per turn, and its standard error,
+// mean_error_permille.
 //
 // Exit status: 0 intact, 1 wrong bytes.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <math.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common.h"
+#include "xenstore.h"
 
 enum { DEPTH_MAX = 256, TURNS_MAX = 10000, SETTLE_NS = 100000000 };
 
@@ -108,40 +111,44 @@ static uint64_t churn(Speed* speed, uint64_t ns) {
   return groups * speed->depth * 1000000000000 / taken;
 }
 
-static void order(const char* command, bool work) {
-  char text[1024];
-  if (snprintf(text, sizeof text, "%s %d", command, work) >= (int)sizeof text) {
-    fprintf(stderr, "--between is too long\n");
-    exit(EXIT_USAGE);
-  }
-  int status = system(text);
-  if (status != 0) {
-    fprintf(stderr, "%s: status %d\n", text, WIFEXITED(status) ? WEXITSTATUS(status) : status);
-    exit(EXIT_USAGE);
-  }
+static uint64_t sum_of(const uint64_t* rates, uint64_t count) {
+  uint64_t sum = 0;
+  for (uint64_t i = 0; i < count; i++) sum += rates[i];
+  return sum;
 }
 
-static int churn_in_turns(Speed* speed, uint64_t turns, uint64_t turn_ms, const char* command) {
-  uint64_t* alone = calloc(2 * turns + 1, sizeof *alone);
+// Of the mean of so many independent rates, squared; at least two.
+static double squared_error(const uint64_t* rates, uint64_t count) {
+  double mean = (double)sum_of(rates, count) / (double)count, squares = 0;
+  for (uint64_t i = 0; i < count; i++)
+    squares += ((double)rates[i] - mean) * ((double)rates[i] - mean);
+  return squares / (double)(count - 1) / (double)count;
+}
+
+static int churn_in_turns(Speed* speed, uint64_t turns, uint64_t turn_ms, int xenbus,
+                          const char* node) {
+  uint64_t* alone = calloc(turns + 1, sizeof *alone);
+  uint64_t* beside = calloc(turns, sizeof *beside);
   uint64_t* permille = calloc(turns, sizeof *permille);
-  if (!alone || !permille) die("calloc");
-  uint64_t beside = 0;
+  if (!alone || !beside || !permille) die("calloc");
   for (uint64_t i = 0; i < 2 * turns + 1; i++) {
     bool work = i % 2 != 0;
-    order(command, work);
+    xenstore_write(xenbus, node, work ? "1" : "0");
     churn(speed, SETTLE_NS);
     uint64_t rate = churn(speed, turn_ms * 1000000);
-    if (work)
-      beside = rate;
-    else
-      alone[i / 2] = rate;
-    if (!work && i > 0) permille[i / 2 - 1] = 2000 * beside / (alone[i / 2 - 1] + alone[i / 2]);
+    (work ? beside : alone)[i / 2] = rate;
   }
+  for (uint64_t i = 0; i < turns; i++) permille[i] = 2000 * beside[i] / (alone[i] + alone[i + 1]);
+  double alone_mean = (double)sum_of(alone, turns + 1) / (double)(turns + 1);
+  double beside_mean = (double)sum_of(beside, turns) / (double)turns;
+  double error = sqrt(squared_error(alone, turns + 1) + squared_error(beside, turns));
   qsort(alone, turns + 1, sizeof *alone, ascending);
   qsort(permille, turns, sizeof *permille, ascending);
-  printf("turns=%lu wrong=%lu page_ns=%lu permille=%lu permille_low=%lu permille_high=%lu\n", turns,
+  printf("turns=%lu wrong=%lu page_ns=%lu permille=%lu permille_low=%lu permille_high=%lu ", turns,
          speed->wrong, 1000000000000 / alone[turns / 2], permille[turns / 2], permille[turns / 4],
          permille[turns * 3 / 4]);
+  printf("mean_permille=%.0f mean_error_permille=%.0f\n", 1000 * beside_mean / alone_mean,
+         1000 * error / alone_mean);
   return speed->wrong ? EXIT_WRONG : 0;
 }
 
@@ -150,7 +157,7 @@ int main(int argc, char** argv) {
   const char* mode = argc < 3 ? "" : argv[1];
   bool churns = strcmp(mode, "churn") == 0;
   uint64_t turns = 0, turn_ms = 0;
-  const char* between = NULL;
+  const char *turn_node = NULL, *xenbus_path = "/dev/xen/xenbus";
   if (!churns && strcmp(mode, "write") != 0 && strcmp(mode, "read") != 0) {
     fprintf(stderr, "usage: speed write|read|churn DEVICE --pages N [OPTION VALUE]...\n");
     return EXIT_USAGE;
@@ -164,7 +171,8 @@ int main(int argc, char** argv) {
                            {"--turns", &turns, NULL},
                            {"--turn-ms", &turn_ms, NULL},
                            {"--pause-us", &speed.pause_us, NULL},
-                           {"--between", NULL, &between},
+                           {"--turn-node", NULL, &turn_node},
+                           {"--xenbus", NULL, &xenbus_path},
                            {NULL, NULL, NULL}});
   if (speed.depth < 1 || speed.depth > DEPTH_MAX || speed.pages < speed.depth || !speed.passes) {
     fprintf(stderr, "--depth is 1 to %d, --pages not less, --passes at least 1\n", DEPTH_MAX);
@@ -174,8 +182,8 @@ int main(int argc, char** argv) {
     fprintf(stderr, "--pause-us is at most 1000000\n");
     return EXIT_USAGE;
   }
-  if (churns && (!between || turns < 1 || turns > TURNS_MAX || turn_ms < 1 || turn_ms > 10000)) {
-    fprintf(stderr, "churn wants --between, --turns of 1 to %d and --turn-ms of 1 to 10000\n",
+  if (churns && (!turn_node || turns < 2 || turns > TURNS_MAX || turn_ms < 1 || turn_ms > 10000)) {
+    fprintf(stderr, "churn wants --turn-node, --turns of 2 to %d and --turn-ms of 1 to 10000\n",
             TURNS_MAX);
     return EXIT_USAGE;
   }
@@ -186,7 +194,11 @@ int main(int argc, char** argv) {
   speed.memory = mmap(NULL, DEPTH_MAX * PAGE, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (speed.memory == MAP_FAILED) die("mmap");
-  if (churns) return churn_in_turns(&speed, turns, turn_ms, between);
+  if (churns) {
+    int xenbus = open(xenbus_path, O_RDWR);
+    if (xenbus < 0) die(xenbus_path);
+    return churn_in_turns(&speed, turns, turn_ms, xenbus, turn_node);
+  }
   uint64_t per_pass = speed.pages / speed.depth, groups = per_pass * speed.passes, total = 0;
   uint64_t* times = calloc(groups, sizeof *times);
   if (!times) die("calloc");

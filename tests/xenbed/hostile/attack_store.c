@@ -108,6 +108,7 @@ void attack_grants(void)
 			hostile_counts.wrong++;
 		return;
 	}
+	attack_wait_turn();
 	link_write("state", "3");
 	hostile_counts.offers++;
 	for (i = 0; i < PAGES; i++) {
@@ -144,12 +145,15 @@ void attack_reconnect(void)
 		link_open();
 		break;
 	case 1:
-		if (!link_open())
-			link_write("state", "6");
+		if (link_open())
+			return;
+		attack_wait_turn();
+		link_write("state", "6");
 		break;
 	case 2:
 		if (link_prepare() || link_publish(NULL))
 			return;
+		attack_wait_turn();
 		hostile_counts.offers++;
 		link_write("state", "3");
 		link_write("state", "6");

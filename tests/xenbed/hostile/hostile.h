@@ -93,8 +93,8 @@ void link_write(const char *key, const char *value);
 /* True when another attack is wanted, or none. */
 bool attack_over(void);
 /*
- * An attack takes turns with peace, in which its connection stays as it is. All that makes, ends and
- * rings a connection waits for the attack's turn.
+ * An attack takes turns with peace. Whatever the daemon would see or be woken by waits for the
+ * attack's turn; what the daemon has begun then may outlast it.
  */
 bool attack_may_go_on(void);
 void attack_wait_turn(void);

@@ -76,9 +76,9 @@ int link_prepare(void)
 	u32 *directory = page_address(link.pages[DIRECTORY]);
 	u32 i;
 
-	attack_wait_turn();
 	if (!wait_backend(IS(InitWait)))
 		return -EINTR;
+	attack_wait_turn();
 	for (i = 0; i < PAGES; i++)
 		clear_page(page_address(link.pages[i]));
 	link.posted = 0;

@@ -2,7 +2,7 @@
 /*
  * tmem_hostile: the module and its threads. Dom0 gives orders by the guest's node data/attack: the name
  * of what it does from then on; `none` closes the connection. The order before is accounted for in
- * data/counts when it has ended. While data/turn is 0 an attack waits, its connection as it is.
+ * data/counts when it has ended. While data/turn is 0 an attack does nothing to the daemon.
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
@@ -157,35 +157,42 @@ static struct xenbus_driver driver = {
 	.otherend_changed = backend_changed,
 };
 
-static void stop(void)
-{
-	if (order.list.next)
-		unregister_xenbus_watch(&order);
-	if (turn.list.next)
-		unregister_xenbus_watch(&turn);
-	if (!IS_ERR_OR_NULL(burner))
-		kthread_stop(burner);
-	link_exit();
-}
-
 static int __init hostile_init(void)
 {
 	int error = link_init();
 
-	burner = error ? NULL : kthread_run(burn, NULL, "tmem_hostile_cpu");
-	error = error ?: PTR_ERR_OR_ZERO(burner);
-	error = error ?: register_xenbus_watch(&turn);
-	error = error ?: register_xenbus_watch(&order);
-	error = error ?: xenbus_register_frontend(&driver);
 	if (error)
-		stop();
+		goto no_link;
+	burner = kthread_run(burn, NULL, "tmem_hostile_cpu");
+	error = PTR_ERR_OR_ZERO(burner);
+	if (error)
+		goto no_link;
+	error = register_xenbus_watch(&turn);
+	if (error)
+		goto no_turn;
+	error = register_xenbus_watch(&order);
+	if (error)
+		goto no_order;
+	error = xenbus_register_frontend(&driver);
+	if (!error)
+		return 0;
+	unregister_xenbus_watch(&order);
+no_order:
+	unregister_xenbus_watch(&turn);
+no_turn:
+	kthread_stop(burner);
+no_link:
+	link_exit();
 	return error;
 }
 
 static void __exit hostile_exit(void)
 {
 	xenbus_unregister_driver(&driver);
-	stop();
+	unregister_xenbus_watch(&order);
+	unregister_xenbus_watch(&turn);
+	kthread_stop(burner);
+	link_exit();
 }
 
 module_init(hostile_init);

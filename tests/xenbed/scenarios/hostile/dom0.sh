@@ -17,9 +17,10 @@ pid=$(tmemd_pid) xenstored=$(pidof xenstored)
 thread() { grep -lx "$1" "/proc/$pid/task"/*/comm | head -n 1 | sed 's/comm$/stat/'; }
 worker=$(thread tmem-worker-0) follower=$(thread tmem-xen)
 
-# worked: the CPU that tmemd's two threads and xenstored have had, in ms.
+# worked: the time, and the CPU that tmemd's two threads and xenstored have had, in ms.
 ticks() { read -r _ _ _ _ _ _ _ _ _ _ _ _ _ _user _system _ < "$1"; }
 worked() {
+  printf '%s ' "$(uptime_ms)"
   for stat in "$worker" "$follower" "/proc/$xenstored/stat"; do
     ticks "$stat"
     printf '%s0 ' $((_user + _system))
@@ -37,8 +38,12 @@ inventory() {
 
 evil_connected() { [ "$(client evil .transport.state)" = '"connected"' ]; }
 
-# accounted ATTACK: it has ended, its counts are there.
+# account ATTACK PREFIX: waits until the attack has ended, and counts what came of it.
 accounted() { xenstore-read "$node/counts" | grep -q "^attack=$1 "; }
+account() {
+  wait_for 40 accounted "$1" || fail "$1 does not end"
+  xenstore-read "$node/counts" | count_pairs "$2"
+}
 
 guest_create g1 pv 128 'cpus="1"'
 guest_create evil pv 128 'cpus="2"'
@@ -53,8 +58,9 @@ xenstore-chmod "$node/turn" "n$(domid evil)" "b$(domid g1)"
 xenstore-write "$node/attack" quiet
 wait_for 30 evil_connected || die "evil is not connected"
 # A CPU that is never idle answers at once, and shares the emulator's host alike in all turns.
-sh -c 'renice -n 19 -p $$ > /dev/null; while :; do :; done' &
+sh -c 'renice -n 19 -p $$; while :; do :; done' < /dev/null > /dev/null 2>&1 3>&- &
 busy=$!
+trap 'kill "$busy"' EXIT
 inventory before
 
 # Pages so few that none grows old enough to be compressed, however slow it is: tmemd's work for a page
@@ -62,21 +68,22 @@ inventory before
 # more than its share gets its share, whoever the others are.
 for attack in quiet $ATTACKS; do
   xenstore-write "$node/attack" "$attack"
+  [ "$attack" = quiet ] || account quiet "$attack.honest_"
   from=$(worked)
   job=$(guest_start g1 "speed churn /dev/tmemswap0 --pages 128 --depth 16 --seed 71 --pause-us $PAUSE_US" \
-    "--turns $TURNS --turn-ms $TURN_MS --between 'xenstore-write $node/turn'")
+    "--turns $TURNS --turn-ms $TURN_MS --turn-node $node/turn") || exit
   guest_report g1 "$job" $((60 + TURNS * (TURN_MS + 500) * 4 / 1000)) "$attack."
   set -- $from $(worked)
-  echo "worker_ms=$(($4 - $1)) follower_ms=$(($5 - $2)) xenstored_ms=$(($6 - $3))" | count_pairs "$attack."
+  echo "ms=$(($5 - $1)) worker_ms=$(($6 - $2)) follower_ms=$(($7 - $3)) xenstored_ms=$(($8 - $4))" |
+    count_pairs "$attack."
+  [ ! -s /run/failed ] || exit 1
   [ "$attack" != quiet ] || continue
   # The next attempt is an honest one.
   xenstore-write "$node/attack" quiet
-  wait_for 40 accounted "$attack" || fail "$attack does not end"
+  account "$attack" "$attack.evil_"
   wait_for 40 evil_connected || fail "after $attack an honest connection is refused"
-  xenstore-read "$node/counts" | count_pairs "$attack.evil_"
   inventory "$attack.after"
 done
-kill "$busy"
 
 xenstore-write "$node/attack" none
 guest_run g1 60 '. /bed/lib.sh; figures swap_ $TMEM/swap; kernel_complaints' | count_pairs g1.
