@@ -41,7 +41,8 @@ class Witness final : public Doorbell {
 // The worker's clock: a request takes its time by it, whatever the machine does.
 class Time {
  public:
-  void pass(uint32_t requests) { now_ns_ += requests * kRequestNs; }
+  explicit Time(uint64_t request_ns = 1'000) : request_ns_(request_ns) {}
+  void pass(uint32_t requests) { now_ns_ += requests * request_ns_; }
   uint64_t now_ns() const { return now_ns_; }
   WorkerOptions options() const {
     WorkerOptions options;
@@ -51,7 +52,7 @@ class Time {
   }
 
  private:
-  static constexpr uint64_t kRequestNs = 1'000;
+  const uint64_t request_ns_;
   std::atomic<uint64_t> now_ns_{1};
 };
 
@@ -73,6 +74,11 @@ class Echo final : public Doorbell {
   }
   void do_also(std::function<void()> what) { also_ = std::move(what); }
   void end() { left_ = 0; }
+  // So many more, from now on.
+  void go_on(uint32_t more) {
+    left_ += more;
+    ring();
+  }
   bool is_over() const { return left_ < batch_; }
   uint32_t answered() const { return answered_; }
 
@@ -135,6 +141,42 @@ void wake(Guest& guest, Echo& echo) {
 
 void wait_for(const Echo& echo) {
   while (!echo.is_over()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+// What a busy guest is answered while a batch of another one waits, per batch. The other one asks
+// in parts, and after a pause; a request takes so long.
+double answers_beside_a_batch(uint64_t request_ns) {
+  constexpr uint32_t kPart = 4;
+  constexpr uint32_t kBatch = 4 * kPart;
+  constexpr uint32_t kPause = 8 * kBatch;  // in the busy one's answers
+  Time time(request_ns);
+  Guest busy;
+  Guest other;
+  Echo all(time, busy.ring, busy.ring.layout.entries, 200 * kPause);
+  Echo some(time, other.ring, kPart, 0);
+  uint32_t beside = 0;
+  uint32_t batches = 0;
+  all.do_also([&, paused = 0U]() mutable {
+    if (load_acquire(other.ring.control().rsp_prod) != batches * kBatch) {
+      beside += busy.ring.layout.entries;
+      return;
+    }
+    if ((paused += busy.ring.layout.entries) < kPause) return;
+    paused = 0;
+    ++batches;
+    some.go_on(kBatch);
+    (void)eventfd_write(other.event.get(), 1);
+  });
+  auto workers = Workers::start(time.options());
+  REQUIRE(workers);
+  other.attach(**workers, some);
+  busy.attach(**workers, all);
+  wake(busy, all);
+  wait_for(all);
+  busy.attachment.reset();
+  other.attachment.reset();
+  REQUIRE(batches > 100);
+  return static_cast<double>(beside) / batches;
 }
 
 struct Asked {
@@ -255,6 +297,11 @@ TEST_CASE("workers: who was idle for long is not served alone for long") {
   busy.attachment.reset();
   CHECK(late_answers > 10'000);
   CHECK(waited_ns <= 1'200'000);
+}
+
+TEST_CASE("workers: a batch after a pause comes first, however long its requests take") {
+  CHECK(answers_beside_a_batch(1'000) <= 8);
+  CHECK(answers_beside_a_batch(200'000) <= 8);
 }
 
 TEST_CASE("workers: who asks again soon needs no event while others are served") {

@@ -16,7 +16,10 @@
 namespace tmem::transport {
 namespace {
 
+// A turn: so many requests, fewer where they take long, so that who waits for it waits no longer.
 constexpr uint32_t kRequestsPerTurn = 32;
+constexpr uint32_t kRequestsPerTurnMin = 4;
+constexpr uint64_t kTurnNs = 100'000;
 // A new event waits for at most this many requests of queues that are busy already.
 constexpr uint32_t kRequestsBetweenEvents = 64;
 // ... and a round counts for at least this many, so that slow traffic does not hide others' events.
@@ -26,9 +29,12 @@ constexpr int kEventsPerWait = 64;
 constexpr size_t kPeeksPerRequest = 8;
 // A queue with requests waits while it is so far ahead of another in the time it was served.
 constexpr uint64_t kLeadMaxNs = 100'000;
-// A queue that was idle is served first until it has had this much more than its share: enough for
-// a batch of a guest that thinks between batches. Who was busy meanwhile may wait as long.
+// A queue that was idle is served first until it has had this much more than its share, or the
+// requests of a turn if they take longer: enough for a batch of a guest that thinks between
+// batches. Who was busy meanwhile may wait as long.
 constexpr uint64_t kArrearsMaxNs = 1'000'000;
+// A request's time is the mean of about so many.
+constexpr uint64_t kRequestsMean = 256;
 // While the worker has others to serve, a queue that ran empty is looked at for so long before it
 // is armed: who asks again soon needs no event, which costs both ends more than most requests.
 constexpr uint64_t kLingerMaxNs = 1'000'000;
@@ -113,8 +119,19 @@ void WorkerThread::detach(Attachment& attachment) {
 }
 
 void Attachment::forget_arrears(uint64_t other_served_ns) {
-  if (other_served_ns > kArrearsMaxNs)
-    served_ns_ = std::max(served_ns_, other_served_ns - kArrearsMaxNs);
+  const uint64_t most_ns = std::max(kArrearsMaxNs, kRequestsPerTurn * request_ns_);
+  if (other_served_ns > most_ns) served_ns_ = std::max(served_ns_, other_served_ns - most_ns);
+}
+
+uint32_t Attachment::requests_per_turn() const {
+  if (request_ns_ * kRequestsPerTurn <= kTurnNs) return kRequestsPerTurn;
+  return std::max(kRequestsPerTurnMin, static_cast<uint32_t>(kTurnNs / request_ns_));
+}
+
+void Attachment::charge(uint64_t took_ns, uint32_t requests) {
+  served_ns_ += took_ns;
+  if (requests > 0)
+    request_ns_ = (request_ns_ * (kRequestsMean - requests) + took_ns) / kRequestsMean;
 }
 
 uint64_t WorkerThread::cpu_ns() const {
@@ -193,7 +210,7 @@ void WorkerThread::wait_for_events(int timeout_ms) {
         attachment.state_ == Attachment::State::kNew)
       continue;
     const CloseReason closed = attachment.queue_->note_event();
-    charge(attachment);
+    charge(attachment, 0);
     if (closed != CloseReason::kOpen) {
       std::erase(ready_, &attachment);
       std::erase(resting_, &attachment);
@@ -227,7 +244,7 @@ uint32_t WorkerThread::run_round() {
 bool WorkerThread::run_turn(Attachment& attachment, uint32_t* executed) {
   if (attachment.state_ == Attachment::State::kClosed) return false;  // while it interrupted
   Queue::Turn turn;
-  uint32_t left = kRequestsPerTurn;
+  uint32_t left = attachment.requests_per_turn();
   Attachment* waiting = nullptr;
   Queue::Interrupted interrupted;
   if (attached_.size() > 1)
@@ -235,7 +252,7 @@ bool WorkerThread::run_turn(Attachment& attachment, uint32_t* executed) {
   do {
     if (waiting != nullptr) serve_waiting(*std::exchange(waiting, nullptr), attachment, executed);
     const Queue::Turn part = attachment.queue_->run(context_, left, interrupted);
-    if (part.executed > 0) charge(attachment);
+    if (part.executed > 0) charge(attachment, part.executed);
     turn = {turn.executed + part.executed, part.more, part.closed};
     left -= part.executed;
   } while (waiting != nullptr);
@@ -261,9 +278,9 @@ bool WorkerThread::run_turn(Attachment& attachment, uint32_t* executed) {
 
 // Time, not requests: some take a hundred times as long as others, and events cost time, too. The
 // clock is read once a turn and once an event.
-void WorkerThread::charge(Attachment& attachment) {
+void WorkerThread::charge(Attachment& attachment, uint32_t requests) {
   const uint64_t now_ns = options_.now_ns();
-  attachment.served_ns_ += now_ns - now_ns_;
+  attachment.charge(now_ns - now_ns_, requests);
   now_ns_ = now_ns;
 }
 
@@ -307,7 +324,7 @@ void WorkerThread::serve_waiting(Attachment& attachment, const Attachment& busy,
                                  uint32_t* executed) {
   attachment.forget_arrears(busy.served_ns_);
   const Queue::Turn turn = attachment.queue_->run(context_, kRequestsPerTurn);
-  charge(attachment);
+  charge(attachment, turn.executed);
   *executed += turn.executed;
   if (attachment.state_ == Attachment::State::kArmed) {
     attachment.state_ = Attachment::State::kReady;

@@ -45,7 +45,7 @@ class WorkerThread {
   Attachment* find_waiting(const Attachment& busy);
   bool may_interrupt(Attachment& attachment) const;
   void serve_waiting(Attachment& attachment, const Attachment& busy, uint32_t* executed);
-  void charge(Attachment& attachment);
+  void charge(Attachment& attachment, uint32_t requests);
   uint64_t level_arrears();
   bool must_rest(Attachment& attachment);
   // Those whose rest is over become ready. Returns for how long to wait for events, in ms; -1: no

@@ -51,6 +51,8 @@ class Attachment {
   friend class WorkerThread;
   // Not more than a little less served than another; see worker_thread.cc.
   void forget_arrears(uint64_t other_served_ns);
+  void charge(uint64_t took_ns, uint32_t requests);
+  uint32_t requests_per_turn() const;
   enum class State : uint8_t { kNew, kArmed, kReady, kResting, kClosed };
 
   WorkerThread& thread_;
@@ -61,7 +63,8 @@ class Attachment {
   // Of the thread only.
   State state_ = State::kNew;
   uint64_t last_work_ns_ = 0;
-  uint64_t served_ns_ = 0;  // time its requests and events took; see WorkerThread::charge()
+  uint64_t served_ns_ = 0;   // time its requests and events took; see WorkerThread::charge()
+  uint64_t request_ns_ = 0;  // what a request took of late
   uint64_t rests_until_ns_ = 0;
   uint32_t rested_after_ = 0;  // so many empty events in a row
   bool drained_ = true;        // its ring was empty when it was last looked at

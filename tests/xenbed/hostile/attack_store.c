@@ -21,7 +21,7 @@ static const struct lie values[] = {
 	{ "ring-order", "3 " },
 	{ "num-queues", "8" }, /* queues 1 to 7 have no keys */
 	{ "queue-0/event-channel", "0x5" },
-	{ "queue-0", "\xff\xfe%s%n" },
+	{ "queue-0/ring-ref-0", "\xff\xfe%s%n" },
 };
 
 static const struct lie ports[] = {
