@@ -16,7 +16,7 @@
 namespace tmem::transport {
 namespace {
 
-// A turn: so many requests, fewer where they take long, so that who waits for it waits no longer.
+// A turn: so many requests, fewer where these would take longer than kTurnNs.
 constexpr uint32_t kRequestsPerTurn = 32;
 constexpr uint32_t kRequestsPerTurnMin = 4;
 constexpr uint64_t kTurnNs = 100'000;
