@@ -139,8 +139,16 @@ void wake(Guest& guest, Echo& echo) {
   (void)eventfd_write(guest.event.get(), 1);
 }
 
-void wait_for(const Echo& echo) {
-  while (!echo.is_over()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+// Until the busy guest is through; the worker's clock is `time`.
+void run_beside(const Time& time, Guest& busy, Echo& all, Guest& other, Doorbell& of_other) {
+  auto workers = Workers::start(time.options());
+  REQUIRE(workers);
+  other.attach(**workers, of_other);
+  busy.attach(**workers, all);
+  wake(busy, all);
+  while (!all.is_over()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  busy.attachment.reset();
+  other.attachment.reset();
 }
 
 // What a busy guest is answered while a batch of another one waits, per batch. The other one asks
@@ -167,14 +175,7 @@ double answers_beside_a_batch(uint64_t request_ns) {
     some.go_on(kBatch);
     (void)eventfd_write(other.event.get(), 1);
   });
-  auto workers = Workers::start(time.options());
-  REQUIRE(workers);
-  other.attach(**workers, some);
-  busy.attach(**workers, all);
-  wake(busy, all);
-  wait_for(all);
-  busy.attachment.reset();
-  other.attachment.reset();
+  run_beside(time, busy, all, other, some);
   REQUIRE(batches > 100);
   return static_cast<double>(beside) / batches;
 }
@@ -202,14 +203,8 @@ Asked ask_after(uint32_t answers) {
     other.post(1);
     ++asked.posted;
   });
-  auto workers = Workers::start(time.options());
-  REQUIRE(workers);
-  other.attach(**workers, busy, 1);
-  busy.attach(**workers, all);
-  wake(busy, all);
-  wait_for(all);
-  busy.attachment.reset();
-  other.attachment.reset();
+  Echo none(time, other.ring, 1, 0);
+  run_beside(time, busy, all, other, none);
   return asked;
 }
 
@@ -247,19 +242,12 @@ TEST_CASE("workers: two that always have requests are served alike, however they
   Guest few;  // at a time: it interrupts the other's turns
   Echo all(time, many.ring, many.ring.layout.entries, 50'000);
   Echo some(time, few.ring, 16, 1'000'000);  // not for ever
-  auto workers = Workers::start(time.options());
-  REQUIRE(workers);
-  few.attach(**workers, some);
   uint32_t some_meanwhile = 0;
   all.do_also([&] {  // the first answer, not the call of wake()
     if (all.answered() == many.ring.layout.entries) wake(few, some);
     some_meanwhile = some.answered();
   });
-  many.attach(**workers, all);
-  wake(many, all);
-  wait_for(all);
-  many.attachment.reset();
-  few.attachment.reset();
+  run_beside(time, many, all, few, some);
   CHECK(some_meanwhile > 45'000);
   CHECK(some_meanwhile < 55'000);
 }
@@ -287,14 +275,7 @@ TEST_CASE("workers: who was idle for long is not served alone for long") {
     late_answers = some.answered();
     if (both_ns != 0 && now_ns - both_ns > kBothNs) all.end();
   });
-  auto workers = Workers::start(time.options());
-  REQUIRE(workers);
-  late.attach(**workers, some);
-  busy.attach(**workers, all);
-  wake(busy, all);
-  wait_for(all);
-  late.attachment.reset();
-  busy.attachment.reset();
+  run_beside(time, busy, all, late, some);
   CHECK(late_answers > 10'000);
   CHECK(waited_ns <= 1'200'000);
 }

@@ -32,7 +32,8 @@ constexpr uint64_t kLeadMaxNs = 100'000;
 // A queue that was idle is served first until it has had this much more than its share, or the
 // requests of a turn if they take longer: enough for a batch of a guest that thinks between
 // batches. Who was busy meanwhile may wait as long.
-constexpr uint64_t kArrearsMaxNs = 1'000'000;
+constexpr uint64_t kArrearsNs = 1'000'000;
+constexpr uint64_t kArrearsMaxNs = 10'000'000;  // whatever a guest's requests take
 // A request's time is the mean of about so many.
 constexpr uint64_t kRequestsMean = 256;
 // While the worker has others to serve, a queue that ran empty is looked at for so long before it
@@ -119,7 +120,7 @@ void WorkerThread::detach(Attachment& attachment) {
 }
 
 void Attachment::forget_arrears(uint64_t other_served_ns) {
-  const uint64_t most_ns = std::max(kArrearsMaxNs, kRequestsPerTurn * request_ns_);
+  const uint64_t most_ns = std::clamp(kRequestsPerTurn * request_ns_, kArrearsNs, kArrearsMaxNs);
   if (other_served_ns > most_ns) served_ns_ = std::max(served_ns_, other_served_ns - most_ns);
 }
 
