@@ -47,13 +47,18 @@ class Time {
   WorkerOptions options() const {
     WorkerOptions options;
     options.may_spin = false;
-    options.now_ns = [this] { return now_ns(); };
+    options.now_ns = [this] {
+      ++reads_;
+      return now_ns();
+    };
     return options;
   }
+  uint32_t reads() const { return reads_; }
 
  private:
   const uint64_t request_ns_;
   std::atomic<uint64_t> now_ns_{1};
+  mutable std::atomic<uint32_t> reads_{0};
 };
 
 // Its guest asks again, without an event, as soon as its last request is answered: on the worker's
@@ -292,6 +297,19 @@ TEST_CASE("workers: who asks again soon needs no event while others are served")
   const Asked late = ask_after(4'096);
   CHECK(late.posted > 50);
   CHECK(late.events == late.posted);
+}
+
+TEST_CASE("workers: the clock is read once a turn") {
+  constexpr uint32_t kTurn = 32;
+  constexpr uint32_t kTurns = 1'000;
+  Time time;
+  Guest busy;
+  Guest other;
+  Echo all(time, busy.ring, kTurn, kTurn * kTurns);
+  Echo none(time, other.ring, 1, 0);
+  run_beside(time, busy, all, other, none);
+  CHECK(time.reads() >= kTurns);
+  CHECK(time.reads() < kTurns + kTurns / 10);
 }
 
 TEST_CASE("workers: who notifies for nothing has to rest, and is served all the same") {

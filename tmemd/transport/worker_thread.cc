@@ -146,6 +146,7 @@ uint64_t WorkerThread::cpu_ns() const {
 
 void WorkerThread::loop() {
   block_signals_in_this_thread();
+  now_ns_ = options_.now_ns();
   while (true) {
     if (has_commands_.load(std::memory_order_acquire) && !apply_commands()) return;
     const int timeout_ms = end_rests();
@@ -153,14 +154,15 @@ void WorkerThread::loop() {
       wait_for_events(timeout_ms);
       continue;
     }
-    const uint64_t start_ns = now_ns_ = options_.now_ns();
+    const uint64_t start_ns = now_ns_;
     spinning_allowed_ = options_.may_spin && spin_budget_.allows(start_ns);
     const uint32_t executed = run_round();
     if (executed > 0) since_events_ += std::max(executed, kRoundWeight);
     if (since_events_ >= kRequestsBetweenEvents) wait_for_events(0);
     if (executed == 0 && !ready_.empty()) {
       cpu_relax();
-      spin_budget_.charge(options_.now_ns() - start_ns);
+      now_ns_ = options_.now_ns();
+      spin_budget_.charge(now_ns_ - start_ns);
     }
   }
 }
@@ -203,7 +205,7 @@ void WorkerThread::wait_for_events(int timeout_ms) {
   since_events_ = 0;
   std::array<epoll_event, kEventsPerWait> events;
   const int count = epoll_wait(epoll_.get(), events.data(), kEventsPerWait, timeout_ms);
-  if (count > 0) now_ns_ = options_.now_ns();
+  if (count > 0 || timeout_ms != 0) now_ns_ = options_.now_ns();
   for (int i = 0; i < count; ++i) {
     if (events[static_cast<size_t>(i)].data.ptr == nullptr) continue;
     auto& attachment = *static_cast<Attachment*>(events[static_cast<size_t>(i)].data.ptr);
@@ -277,8 +279,7 @@ bool WorkerThread::run_turn(Attachment& attachment, uint32_t* executed) {
   return false;
 }
 
-// Time, not requests: some take a hundred times as long as others, and events cost time, too. The
-// clock is read once a turn and once an event.
+// Time, not requests: some take a hundred times as long as others, and events cost time, too.
 void WorkerThread::charge(Attachment& attachment, uint32_t requests) {
   const uint64_t now_ns = options_.now_ns();
   attachment.charge(now_ns - now_ns_, requests);

@@ -70,7 +70,9 @@ class WorkerThread {
   std::vector<Attachment*> became_ready_;  // in this round; ready_ must not change under it
   std::vector<Attachment*> resting_;
   size_t next_peek_ = 0;  // into attached_
-  uint64_t now_ns_ = 0;   // at the end of the last turn
+  // The clock, read after each turn, event, wait and round without work, so that it is right when a
+  // round begins. In dom0 reading it may be a system call.
+  uint64_t now_ns_ = 0;
   SpinBudget spin_budget_;
   bool spinning_allowed_ = false;  // in this round
   bool had_work_ = false;          // the last round ran requests
