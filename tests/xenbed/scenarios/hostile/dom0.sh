@@ -57,10 +57,6 @@ xenstore-write "$node/turn" 0
 xenstore-chmod "$node/turn" "n$(domid evil)" "b$(domid g1)"
 xenstore-write "$node/attack" quiet
 wait_for 30 evil_connected || die "evil is not connected"
-# A CPU that is never idle answers at once, and shares the emulator's host alike in all turns.
-sh -c 'renice -n 19 -p $$; while :; do :; done' < /dev/null > /dev/null 2>&1 3>&- &
-busy=$!
-trap 'kill "$busy"' EXIT
 inventory before
 
 # Pages so few that none grows old enough to be compressed, however slow it is: tmemd's work for a page
