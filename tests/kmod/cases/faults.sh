@@ -36,8 +36,13 @@ fresh
 stale no_invalidate coherency /mnt/b --processes 4 --operations 400
 umount_all
 fresh
-# The writer runs last, so that pages are evicted between the end of its writes and the kernel's
-# own invalidation: then only the generations tell that they are old.
+# On one CPU, and the writer last, so that pages are evicted between the end of its writes and the
+# kernel's own invalidation: then only the generations tell that they are old.
+other_cpus() {
+  for cpu in /sys/devices/system/cpu/cpu[1-9]*/online; do
+    [ ! -e "$cpu" ] || echo "$1" > "$cpu"
+  done
+}
 slow_writer() {
   diorace /mnt/b/race --mib 1 --readers 6 --seconds 30 &
   writer=$!
@@ -45,7 +50,9 @@ slow_writer() {
   renice -n 19 -p $writer
   wait $writer
 }
+other_cpus 0
 stale no_generation slow_writer
+other_cpus 1
 umount_all
 fresh
 stale wrong_hits coherency /mnt/b --processes 2 --operations 400
