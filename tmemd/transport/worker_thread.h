@@ -70,8 +70,8 @@ class WorkerThread {
   std::vector<Attachment*> became_ready_;  // in this round; ready_ must not change under it
   std::vector<Attachment*> resting_;
   size_t next_peek_ = 0;  // into attached_
-  // The clock, read after each turn, event, wait and round without work, so that it is right when a
-  // round begins. In dom0 reading it may be a system call.
+  // The clock, read after each turn, event, sleep and round without work, so that it is right when
+  // a round begins. In dom0 reading it may be a system call.
   uint64_t now_ns_ = 0;
   SpinBudget spin_budget_;
   bool spinning_allowed_ = false;  // in this round

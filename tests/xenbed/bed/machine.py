@@ -34,7 +34,7 @@ ONE_CPU = ("-accel", "tcg,thread=single", "-icount", "shift=2,sleep=on")
 # unevenly among CPUs.
 MANY_CPUS = ("-accel", "tcg,thread=multi")
 # Where dom0 has a CPU of our own host to itself (see _place), it is never idle: an idle one would be woken by way of
-# our kernel. A program that fills the time instead takes time slices from dom0's others, whatever its priority.
+# our kernel. A program that fills the time instead competes with dom0's others.
 OWN_CPU_ARGUMENTS = " idle=poll"
 BOOT_LIMIT_S = 600
 OFF_LIMIT_S = 60
