@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# For scripts that want a tmemd of their own: sets $folder, which goes with the script, as the daemon does. A
-# daemon that does not end well is a failure of the script.
+# For scripts that want a tmemd of their own: sets $folder, which goes with the script, as the daemon does, and
+# $program, if the script starts another one. A daemon that does not end well is a failure of the script.
 folder=$(mktemp -d)
 daemon=
+program=
 finish() {
   status=$?
+  if [ -n "$program" ]; then kill "$program"; fi
   if [ -n "$daemon" ]; then
     kill -QUIT "$daemon" || status=1
     wait "$daemon" || status=1

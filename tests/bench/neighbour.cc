@@ -2,7 +2,9 @@
 // neighbour SOCKET PHASES: what a client that asks for all it can costs another one of the same
 // worker. One moves pages in batches; the other is quiet or attacks, in phases too short for the
 // machine to change meanwhile. Prints for each attack the first one's operations under attack over
-// those of the quiet phases before and after: the median of PHASES, and the quartiles.
+// those of the quiet phases before and after: the median of PHASES, the quartiles, and the mean of
+// all phases; how many operations a second it had when quiet, and the other one under attack; and
+// in ms what its slowest batches took, when quiet and under attack.
 //
 // Both are on the machine's last CPU, the daemon should have another one (neighbour.sh). The first
 // one sleeps between batches; the attacker has the CPU while that sleeps or waits, and gives it
@@ -19,10 +21,14 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 #include <memory>
+#include <mutex>
+#include <numeric>
 #include <random>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/bench/measure.h"
@@ -34,11 +40,12 @@ constexpr auto kPhase = std::chrono::milliseconds(50);
 constexpr auto kPause = std::chrono::microseconds(30);
 constexpr auto kSettle = std::chrono::milliseconds(5);
 constexpr uint32_t kPersistentPool = 1;
+constexpr uint32_t kPoolsOfAttack = 4;
 constexpr size_t kBatch = 16;
 constexpr size_t kFull = 64;
 constexpr uint32_t kIndices = 512;
 
-enum class Attack { kQuiet, kPages, kFlushes, kSingles };
+enum class Attack { kQuiet, kPages, kPools, kFlushes, kSingles };
 
 struct Disconnect {
   void operator()(tmem_client* client) const { tmem_disconnect(client); }
@@ -102,6 +109,11 @@ class Mover {
     }
   }
   uint64_t moved() const { return moved_; }
+  // How long each batch since the last call took, in ns.
+  std::vector<double> take_batches() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(batches_ns_, {});
+  }
   uint64_t failed() const { return failed_; }
 
  private:
@@ -111,7 +123,13 @@ class Mover {
       const tmem_key key{.pool = kPersistentPool, .index = first + i, .oid = {}};
       ops_[i] = {.op = op, .key = key, .page = page, .status = 0};
     }
+    const uint64_t start_ns = wall_ns();
     (void)tmem_batch(client_.get(), ops_.data(), kBatch);
+    const uint64_t took_ns = wall_ns() - start_ns;
+    {
+      const std::lock_guard lock(mutex_);
+      batches_ns_.push_back(static_cast<double>(took_ns));
+    }
     for (uint32_t i = 0; i < kBatch; ++i) {
       const bool good =
           ops_[i].status == TMEM_OK &&
@@ -124,6 +142,8 @@ class Mover {
   Buffer pages_ = random_pages(kIndices);
   Buffer got_{kBatch * kPageBytes};
   std::array<tmem_batch_op, kBatch> ops_{};
+  std::mutex mutex_;
+  std::vector<double> batches_ns_;  // under mutex_
   std::atomic<uint64_t> moved_{0};
   std::atomic<uint64_t> failed_{0};
 };
@@ -142,6 +162,9 @@ class Attacker {
           break;
         case Attack::kPages:
           pages();
+          break;
+        case Attack::kPools:
+          pools();
           break;
         case Attack::kFlushes:
           flushes();
@@ -165,12 +188,24 @@ class Attacker {
                                                         : TMEM_OP_FLUSH_OBJECT);
       const uint64_t fresh = random_();
       std::memcpy(pages_.page(i).data(), &fresh, sizeof fresh);
-      const tmem_key key{.pool = static_cast<uint32_t>(random_() % 2),
+      const tmem_key key{.pool = static_cast<uint32_t>(random_() % kPoolsOfAttack),
                          .index = static_cast<uint32_t>(random_() % kIndices),
                          .oid = {random_() % 8, 0, 0}};
       ops_[i] = {.op = op, .key = key, .page = pages_.page(i).data(), .status = 0};
     }
     ask();
+  }
+  // The same, and the pools dropped again and again: their pages are freed in the background.
+  void pools() {
+    if (random_() % 16 == 0) {
+      const auto pool = static_cast<uint32_t>(random_() % kPoolsOfAttack);
+      (void)(random_() % 2 ? tmem_pool_destroy(client_.get(), pool)
+                           : tmem_pool_flush(client_.get(), pool));
+    }
+    if (random_() % 64 == 0)
+      for (uint32_t pool = 0; pool < kPoolsOfAttack; ++pool)
+        (void)tmem_pool_create(client_.get(), pool, pool % 2 ? TMEM_POOL_PERSISTENT : 0, nullptr);
+    pages();
   }
   // As many requests, of which none moves a page.
   void flushes() {
@@ -199,33 +234,48 @@ class Attacker {
   std::atomic<uint64_t> asked_{0};
 };
 
-double phase(const Mover& mover, Attacker& attacker, Attack attack) {
+// Operations a second in one phase; adds what its batches took.
+double phase(Mover& mover, Attacker& attacker, Attack attack, std::vector<double>& batches_ns) {
   attacker.set(attack);
   std::this_thread::sleep_for(kSettle);
+  (void)mover.take_batches();
   const uint64_t before = mover.moved();
   const uint64_t start_ns = wall_ns();
   std::this_thread::sleep_for(kPhase);
   const uint64_t moved = mover.moved() - before;
-  return static_cast<double>(moved) * 1e9 / static_cast<double>(wall_ns() - start_ns);
+  const uint64_t took_ns = wall_ns() - start_ns;
+  std::ranges::copy(mover.take_batches(), std::back_inserter(batches_ns));
+  return static_cast<double>(moved) * 1e9 / static_cast<double>(took_ns);
 }
 
-void measure(const Mover& mover, Attacker& attacker, Attack attack, const char* name,
-             size_t phases) {
+double mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+void measure(Mover& mover, Attacker& attacker, Attack attack, const char* name, size_t phases) {
   std::vector<double> ratios;
-  std::vector<double> quiets{phase(mover, attacker, Attack::kQuiet)};
+  std::vector<double> attacked;
+  std::vector<double> quiet_ns;
+  std::vector<double> attacked_ns;
+  std::vector<double> quiets{phase(mover, attacker, Attack::kQuiet, quiet_ns)};
   const uint64_t asked = attacker.asked();
   for (size_t i = 0; i < phases; ++i) {
-    const double attacked = phase(mover, attacker, attack);
-    quiets.push_back(phase(mover, attacker, Attack::kQuiet));
-    ratios.push_back(2 * attacked / (quiets[i] + quiets[i + 1]));
+    attacked.push_back(phase(mover, attacker, attack, attacked_ns));
+    quiets.push_back(phase(mover, attacker, Attack::kQuiet, quiet_ns));
+    const double quiet = (quiets[i] + quiets[i + 1]) / 2;
+    if (quiet > 0) ratios.push_back(attacked[i] / quiet);  // else the machine stood still
   }
   const double seconds =
       static_cast<double>(phases) * std::chrono::duration<double>(kPhase).count();
+  const auto milliseconds = [](const std::vector<double>& batches_ns, double part) {
+    return quantile(batches_ns, part) / 1e6;
+  };
   fmt::print(
-      "{:8} {:.3f}  ({:.3f} to {:.3f})  {:.0f} operations/s when quiet, {:.0f} requests/s of the "
-      "other\n",
-      name, median(ratios), quantile(ratios, 0.25), quantile(ratios, 0.75), median(quiets),
-      static_cast<double>(attacker.asked() - asked) / seconds);
+      "{:8} {:.3f} ({:.3f} to {:.3f})  {:.3f}  {:9.0f} {:9.0f}  {:7.2f} {:7.2f}  {:7.1f} {:7.1f}\n",
+      name, median(ratios), quantile(ratios, 0.25), quantile(ratios, 0.75),
+      mean(attacked) / mean(quiets), median(quiets),
+      static_cast<double>(attacker.asked() - asked) / seconds, milliseconds(quiet_ns, 0.999),
+      milliseconds(attacked_ns, 0.999), milliseconds(quiet_ns, 1), milliseconds(attacked_ns, 1));
 }
 
 int run(const char* socket, size_t phases) {
@@ -238,9 +288,16 @@ int run(const char* socket, size_t phases) {
   {
     std::jthread moving([&] { mover.run(over); });
     std::jthread attacking([&] { attacker.run(over); });
-    (void)phase(mover, attacker, Attack::kQuiet);
+    fmt::print(
+        "         of quiet (quartiles)      mean   operations  requests  1 of 1000 over  longest, "
+        "ms\n"
+        "                                          /s, quiet   /s, other  quiet  attack   quiet  "
+        "attack\n");
+    std::vector<double> ignored;
+    (void)phase(mover, attacker, Attack::kQuiet, ignored);
     measure(mover, attacker, Attack::kQuiet, "quiet", phases);
     measure(mover, attacker, Attack::kPages, "pages", phases);
+    measure(mover, attacker, Attack::kPools, "pools", phases);
     measure(mover, attacker, Attack::kFlushes, "flushes", phases);
     measure(mover, attacker, Attack::kSingles, "singles", phases);
     over = true;

@@ -3,8 +3,6 @@
 
 #include <pthread.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <system_error>
@@ -14,9 +12,6 @@
 
 namespace tmem::fallow {
 namespace {
-
-// Below the workers, which guests wait for; high enough that room is made while they are busy.
-constexpr int kPriority = 10;
 
 constexpr int kLookEveryMs = 500;
 constexpr uint64_t kReadGuestsEveryMs = 30'000;
@@ -100,8 +95,7 @@ KeeperState Keeper::state() const {
 }
 
 void Keeper::loop() {
-  // Of this thread only. Without the right to do so it works at normal priority.
-  (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kPriority);
+  become_background_thread();
   while (true) {
     const bool more = tick();
     {

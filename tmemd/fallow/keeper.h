@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "libtmem/base/background.h"
 #include "libtmem/base/clock.h"
 #include "libtmem/base/result.h"
 #include "libtmem/base/unique_fd.h"
@@ -106,8 +107,9 @@ class Keeper {
   const KeeperOptions options_;
   const KeptPool pool_;
   const UniqueFd wake_;
-  std::vector<pollfd> fds_;      // of the thread: wake_, then what is watched
-  store::Worker worker_;         // of the thread
+  std::vector<pollfd> fds_;  // of the thread: wake_, then what is watched
+  Pace pace_;                // of the thread, as the next
+  store::Worker worker_{[this] { pace_.pause(); }};
   uint64_t guests_read_ms_ = 0;  // of the thread: when the guests' configurations were read
   uint64_t largest_guest_ = 0;   // of the thread
   bool told_lost_ = false;       // of the thread

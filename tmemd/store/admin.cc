@@ -118,7 +118,7 @@ uint64_t Store::evict(Worker& worker, uint64_t bytes) {
   const uint64_t used_before = impl.blocks.used_bytes();
   (void)impl.blocks.trim(0, ~0u, impl.promised_arena_bytes());
   while (impl.blocks.used_bytes() + bytes > used_before) {
-    if (!impl.reclaim_pending(64) && !impl.evict_some(worker.state())) break;
+    if (!impl.reclaim_pending(worker.state(), 64) && !impl.evict_some(worker.state())) break;
   }
   (void)impl.blocks.trim(0, ~0u, impl.promised_arena_bytes());
   const uint64_t after = impl.blocks.held_bytes();
@@ -131,7 +131,7 @@ uint64_t Store::evict_client(Worker& worker, Client& client) {
   for (auto& shard : impl_->shards) const std::lock_guard lock(shard->lock);
   // Not by the pages held: another thread may be freeing some that were flushed before.
   const uint64_t before = sum_counters(client).evicted_pages;
-  while (impl_->reclaim_pending(64)) {
+  while (impl_->reclaim_pending(worker.state(), 64)) {
   }
   // Segments that another thread compresses or cleans come back soon.
   for (unsigned misses = 0; pages() != 0 && misses < kEvictMissesMax; ++misses) {

@@ -34,6 +34,7 @@ bool Impl::compress_segment(Worker::State& worker, Segment& segment, Tier to) {
   for (size_t i = 0; i < segment.contents.size() && room; ++i) {
     if (to == Tier::kLz4) prefetch_page(bytes, segment, i + 1);
     room = contents.compress(worker, segment.contents[i], segment, to, now_ms);
+    worker.pause_between_pages();
   }
   if (!room) {
     segments.put_back(segment, segment.tier);
@@ -42,8 +43,10 @@ bool Impl::compress_segment(Worker::State& worker, Segment& segment, Tier to) {
   // What is left does not compress. A segment that is nearly full stays as it is.
   const uint32_t left_bytes = segments.live_bytes(segment);
   if (left_bytes != 0 && left_bytes < segment.size_bytes() / 64 * 63)
-    for (const Handle h : segment.contents)
+    for (const Handle h : segment.contents) {
       (void)contents.relocate(h, segment, *segment.owner, to, now_ms);
+      worker.pause_between_pages();
+    }
   segments.put_back(segment, to);
   return true;
 }
@@ -94,17 +97,19 @@ bool Impl::too_many_holes(uint32_t share) const {
   return holes_bytes > size_bytes / share;
 }
 
-bool Impl::move_contents(Segment& segment) {
+bool Impl::move_contents(Worker::State& worker, Segment& segment) {
   bool moved = true;
   const uint64_t now_ms = clock.now_ms();
-  for (size_t i = 0; i < segment.contents.size() && moved; ++i)
+  for (size_t i = 0; i < segment.contents.size() && moved; ++i) {
     moved = contents.relocate(segment.contents[i], segment, *segment.owner, segment.tier, now_ms);
+    worker.pause_between_pages();
+  }
   segments.put_back(segment, segment.tier);
   return moved;
 }
 
 // Copies the live rest of a sparse segment of the owner with the most holes, and frees it.
-bool Impl::clean_some(uint32_t dead_share, unsigned* blocks_done) {
+bool Impl::clean_some(Worker::State& worker, uint32_t dead_share, unsigned* blocks_done) {
   struct Candidate {
     uint64_t holes_bytes;
     std::shared_ptr<Owner> owner;
@@ -121,7 +126,7 @@ bool Impl::clean_some(uint32_t dead_share, unsigned* blocks_done) {
     Segment* segment = segments.take_sparse(*c.owner, c.kind, dead_share);
     if (segment == nullptr) continue;
     *blocks_done += segment->blocks;
-    return move_contents(*segment);
+    return move_contents(worker, *segment);
   }
   return false;
 }

@@ -105,7 +105,7 @@ class Impl {
   void add_flushed(ClientRef client, uint32_t pool);
   void add_removed(ClientRef client);
   // Frees up to `limit` pages that flushes and dead clients left; false when there were none.
-  bool reclaim_pending(uint32_t limit);
+  bool reclaim_pending(Worker::State& worker, uint32_t limit);
   bool maintain(Worker::State& worker, unsigned slices);
   // Every client's and every scope's, kept alive by the pointers.
   std::vector<std::shared_ptr<Owner>> owners() const;
@@ -131,7 +131,7 @@ class Impl {
   std::optional<Pending> take_pending();
   bool reclaim_from(Pool& pool, uint32_t& next_shard, uint32_t limit);
   bool reclaim_slice(Pending& pending, uint32_t limit);
-  bool finish_removal(Client& client);
+  bool finish_removal(Worker::State& worker, Client& client);
   // Evicts the page unless it, or its content, was replaced since `sharer` was found: then the
   // content is not in `segment` (if given) any more, or the page not of `client` (if given).
   bool remove_sharer(const ContentStore::Sharer& sharer, Handle content, const Segment* segment,
@@ -148,10 +148,10 @@ class Impl {
   bool compress_some(Worker::State& worker, Tier from, uint64_t put_before_ms,
                      unsigned* blocks_done);
   bool compress_segment(Worker::State& worker, Segment& segment, Tier to);
-  bool clean_some(uint32_t dead_share, unsigned* blocks_done);
+  bool clean_some(Worker::State& worker, uint32_t dead_share, unsigned* blocks_done);
   // Moves what is live in a busy segment to its owner's open ones and puts it back. False when
   // there was no memory for all of it.
-  bool move_contents(Segment& segment);
+  bool move_contents(Worker::State& worker, Segment& segment);
   bool too_many_holes(uint32_t share) const;
   bool nursery_full() const;
   void seal_idle();
@@ -160,8 +160,8 @@ class Impl {
   bool maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done);
   bool shrink_once(Worker::State& worker, uint64_t target_bytes, unsigned* blocks_done);
   bool use_less(Worker::State& worker, unsigned* blocks_done);
-  bool drain_some(uint64_t least_bytes, unsigned* blocks_done);
-  bool move_out_of(uint32_t slot, unsigned* blocks_done);
+  bool drain_some(Worker::State& worker, uint64_t least_bytes, unsigned* blocks_done);
+  bool move_out_of(Worker::State& worker, uint32_t slot, unsigned* blocks_done);
 
   // What persistent pages have, are promised, and may still come to need of the arena.
   struct Promises {

@@ -72,11 +72,12 @@ bool Impl::reclaim_slice(Pending& pending, uint32_t limit) {
 
 // The client's number is free again once it holds nothing. False while segments still hold
 // contents that other clients show: those are moved to their scope.
-bool Impl::finish_removal(Client& client) {
+bool Impl::finish_removal(Worker::State& worker, Client& client) {
   for (const Kind kind : kAllKinds) {
     while (Segment* segment = segments.take_oldest(client.owner, kind)) {
       bool moved = true;
       for (const Handle h : segment->contents) {
+        worker.pause_between_pages();
         const auto domain = contents.foreign_domain(h, *segment);
         Owner* scope = domain ? registry.scope(*domain) : nullptr;
         if (scope != nullptr)
@@ -103,12 +104,12 @@ std::optional<Impl::Pending> Impl::take_pending() {
 }
 
 // Looks at each entry once, however many guests add meanwhile.
-bool Impl::reclaim_pending(uint32_t limit) {
+bool Impl::reclaim_pending(Worker::State& worker, uint32_t limit) {
   for (size_t left = pending_count(); left > 0; --left) {
     auto pending = take_pending();
     if (!pending) return false;
     const bool freed = reclaim_slice(*pending, limit);
-    if (!freed && (!pending->removal || finish_removal(*pending->client))) continue;
+    if (!freed && (!pending->removal || finish_removal(worker, *pending->client))) continue;
     const std::lock_guard lock(pending_mutex_);
     if (freed) {
       pending_.push_front(*std::move(pending));
@@ -205,19 +206,19 @@ bool Impl::best_effort_fits() {
 
 bool Impl::make_room(Worker::State& worker) {
   unsigned blocks_done = 0;
-  if (reclaim_pending(4 * kSlicePages)) return true;
+  if (reclaim_pending(worker, 4 * kSlicePages)) return true;
   if (blocks.lacks_heap()) return evict_objects();
   const uint64_t before = blocks.used_bytes();
   // Neither gains anything from incompressible pages.
   if (nursery_full() && compress_some(worker, Tier::kRaw, kAnyAge, &blocks_done) &&
       blocks.used_bytes() < before)
     return true;
-  if (too_many_holes(kCleanBusy.holes_share) && clean_some(kCleanBusy.dead_share, &blocks_done) &&
-      blocks.used_bytes() < before)
+  if (too_many_holes(kCleanBusy.holes_share) &&
+      clean_some(worker, kCleanBusy.dead_share, &blocks_done) && blocks.used_bytes() < before)
     return true;
   if (evict_some(worker)) return true;
   return compress_some(worker, Tier::kRaw, kAnyAge, &blocks_done) ||
-         clean_some(kCleanIdle.dead_share, &blocks_done);
+         clean_some(worker, kCleanIdle.dead_share, &blocks_done);
 }
 
 bool Impl::make_room_under_cap(Worker::State& worker, Client& client) {
@@ -240,13 +241,12 @@ void Impl::seal_idle() {
 
 void Impl::enforce_caps(Worker::State& worker) {
   for (const ClientRef& c : registry.live())
-    while (c->pages() > c->cap_pages && make_room_under_cap(worker, *c)) {
-    }
+    while (c->pages() > c->cap_pages && make_room_under_cap(worker, *c)) worker.pause();
 }
 
 bool Impl::maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done) {
   const uint64_t now_ms = clock.now_ms();
-  if (reclaim_pending(kSlicePages)) {
+  if (reclaim_pending(worker, kSlicePages)) {
     *blocks_done += 1;
     return true;
   }
@@ -267,7 +267,8 @@ bool Impl::maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done
       compress_some(worker, Tier::kLz4, now_ms - options.zstd_after_ms, blocks_done))
     return true;
   const Cleaning cleaning = idle ? kCleanIdle : kCleanBusy;
-  return too_many_holes(cleaning.holes_share) && clean_some(cleaning.dead_share, blocks_done);
+  return too_many_holes(cleaning.holes_share) &&
+         clean_some(worker, cleaning.dead_share, blocks_done);
 }
 
 // True when slots are missing still that can be had.
@@ -287,7 +288,10 @@ bool Impl::maintain(Worker::State& worker, unsigned slices) {
   if (!idle) active_ms_ = now_ms;
   unsigned blocks_done = 0;
   bool more = true;
-  while (more && blocks_done < slices) more = maintain_once(worker, idle, &blocks_done);
+  while (more && blocks_done < slices) {
+    more = maintain_once(worker, idle, &blocks_done);
+    worker.pause();
+  }
   if (!more) seal_idle();
   const uint64_t promised_bytes = promised_arena_bytes();
   if (hold_promises(promised_bytes)) more = true;

@@ -41,7 +41,7 @@ uint64_t Impl::freeable_slot_bytes() const {
 }
 
 // Empties the slot, which gives nothing out meanwhile. False when something stays.
-bool Impl::move_out_of(uint32_t slot, unsigned* blocks_done) {
+bool Impl::move_out_of(Worker::State& worker, uint32_t slot, unsigned* blocks_done) {
   const auto alive = owners();
   std::vector<Owner*> known;
   for (const auto& owner : alive) known.push_back(owner.get());
@@ -60,19 +60,19 @@ bool Impl::move_out_of(uint32_t slot, unsigned* blocks_done) {
     Segment* segment = owner != nullptr ? segments.take_at(*owner, block) : nullptr;
     if (segment == nullptr) continue;
     *blocks_done += segment->blocks;
-    if (!move_contents(*segment)) return false;
+    if (!move_contents(worker, *segment)) return false;
   }
   return true;
 }
 
-bool Impl::drain_some(uint64_t least_bytes, unsigned* blocks_done) {
+bool Impl::drain_some(Worker::State& worker, uint64_t least_bytes, unsigned* blocks_done) {
   if (!blocks.can_spare_a_slot()) return false;
   const auto slot = blocks.sparsest_slot(left_slot_);
   if (!slot) return false;
   *blocks_done += kBlocksPerSlot;
   bool released = false;
   if (blocks.begin_drain(*slot, least_bytes)) {
-    (void)move_out_of(*slot, blocks_done);
+    (void)move_out_of(worker, *slot, blocks_done);
     released = blocks.end_drain(*slot);
   }
   left_slot_ = released ? kNoSlot : *slot;
@@ -84,14 +84,15 @@ bool Impl::drain_some(uint64_t least_bytes, unsigned* blocks_done) {
 // Makes what is in use fit into less: by closing holes where that gains much, by eviction, by
 // packing what cannot be evicted. False when nothing more can be done.
 bool Impl::use_less(Worker::State& worker, unsigned* blocks_done) {
-  if (too_many_holes(kCleanBusy.holes_share) && clean_some(kCleanBusy.dead_share, blocks_done))
+  if (too_many_holes(kCleanBusy.holes_share) &&
+      clean_some(worker, kCleanBusy.dead_share, blocks_done))
     return true;
   if (evict_some(worker)) {
     *blocks_done += kRunBlocksMax;
     return true;
   }
   return compress_some(worker, Tier::kRaw, kAnyAge, blocks_done) ||
-         clean_some(kCleanIdle.dead_share, blocks_done);
+         clean_some(worker, kCleanIdle.dead_share, blocks_done);
 }
 
 bool Impl::shrink_once(Worker::State& worker, uint64_t target_bytes, unsigned* blocks_done) {
@@ -104,7 +105,7 @@ bool Impl::shrink_once(Worker::State& worker, uint64_t target_bytes, unsigned* b
     *blocks_done += kBlocksPerSlot;
     return true;
   }
-  if (reclaim_pending(kSlicePages)) {
+  if (reclaim_pending(worker, kSlicePages)) {
     *blocks_done += 1;
     return true;
   }
@@ -113,7 +114,7 @@ bool Impl::shrink_once(Worker::State& worker, uint64_t target_bytes, unsigned* b
   if ((wanted_bytes > target_bytes || blocks.presses_on_puts()) && use_less(worker, blocks_done))
     return true;
   // A client that went for good may just have left free slots.
-  return drain_some(least_bytes, blocks_done) || blocks.release_empty_slot(least_bytes);
+  return drain_some(worker, least_bytes, blocks_done) || blocks.release_empty_slot(least_bytes);
 }
 
 ShrinkState Impl::shrink(Worker::State& worker, unsigned slices) {
@@ -121,6 +122,7 @@ ShrinkState Impl::shrink(Worker::State& worker, unsigned slices) {
   if (!only) return ShrinkState::kMore;
   unsigned blocks_done = 0;
   while (true) {
+    worker.pause();
     const uint64_t limit_bytes = blocks.arena_limit_bytes();
     if (blocks.arena_bytes() <= limit_bytes) return ShrinkState::kDone;
     const uint64_t attached_bytes = blocks.attached_bytes();
@@ -128,7 +130,7 @@ ShrinkState Impl::shrink(Worker::State& worker, unsigned slices) {
     if (blocks_done >= slices || attached_bytes <= limit_bytes) return ShrinkState::kMore;
     const uint64_t target_bytes = std::max(limit_bytes, needed_arena_bytes());
     if (attached_bytes > target_bytes && shrink_once(worker, target_bytes, &blocks_done)) continue;
-    if (reclaim_pending(kSlicePages)) {
+    if (reclaim_pending(worker, kSlicePages)) {
       ++blocks_done;
       continue;
     }

@@ -13,6 +13,7 @@
 // happens. No method blocks on I/O. put and get take at most a few page copies, plus reclaim of
 // one segment at a time when memory is short.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -35,7 +36,9 @@ using PageBuffer = std::span<std::byte, kPageBytes>;
 // Scratch memory and codec state of one thread. About 300 KiB. Not to be shared.
 class Worker {
  public:
-  Worker();
+  // `pause` is called between the pages, and the slices, of maintain() and shrink(), where the
+  // thread holds no lock: it may sleep there, and not call the store.
+  explicit Worker(std::function<void()> pause = {});
   ~Worker();
   Worker(Worker&&) noexcept;
   Worker& operator=(Worker&&) = delete;

@@ -45,7 +45,7 @@ void fill_page(PageBuffer out, uint64_t value) {
     std::memcpy(out.data() + i, &value, sizeof value);
 }
 
-Worker::Worker() : state_(std::make_unique<State>()) {}
+Worker::Worker(std::function<void()> pause) : state_(std::make_unique<State>(std::move(pause))) {}
 Worker::~Worker() = default;
 Worker::Worker(Worker&&) noexcept = default;
 

@@ -7,8 +7,10 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "tmemd/store/store.h"
@@ -39,12 +41,22 @@ void fill_page(PageBuffer out, uint64_t value);
 inline constexpr size_t kBlobBytesMax = 4000;
 
 struct Worker::State {
+  explicit State(std::function<void()> pause_hook) : pause_hook_(std::move(pause_hook)) {}
+
   struct FreeCompressor {
     void operator()(ZSTD_CCtx* c) const { (void)ZSTD_freeCCtx(c); }
   };
   struct FreeDecompressor {
     void operator()(ZSTD_DCtx* d) const { (void)ZSTD_freeDCtx(d); }
   };
+
+  // Only where no lock is held.
+  void pause() {
+    if (pause_hook_) pause_hook_();
+  }
+  void pause_between_pages() {
+    if (++pages_ % kPagesPerPause == 0) pause();
+  }
 
   // Compresses to `blob`. Returns its size, or 0 when it is larger than kBlobBytesMax.
   size_t compress_lz4(const std::byte* page);
@@ -60,6 +72,10 @@ struct Worker::State {
   std::vector<uint32_t> contents;  // handles of the segment being worked on
 
  private:
+  static constexpr uint32_t kPagesPerPause = 4;  // a page is compressed in 4 to 30 us
+
+  const std::function<void()> pause_hook_;
+  uint32_t pages_ = 0;
   LZ4_stream_t lz4_{};
   std::unique_ptr<ZSTD_CCtx, FreeCompressor> zstd_compressor_;      // made at first use
   std::unique_ptr<ZSTD_DCtx, FreeDecompressor> zstd_decompressor_;  // likewise

@@ -2,13 +2,12 @@
 #include "tmemd/transport/maintenance.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <string>
 #include <system_error>
 
+#include "libtmem/base/background.h"
 #include "tmemd/transport/thread_signals.h"
 
 namespace tmem::transport {
@@ -16,7 +15,6 @@ namespace {
 
 constexpr unsigned kSlicesPerCall = 8;
 constexpr std::chrono::milliseconds kIdleSleep{100};
-constexpr int kLowestPriority = 19;
 
 }  // namespace
 
@@ -51,10 +49,9 @@ void Maintenance::kick() {
 
 void Maintenance::loop() {
   block_signals_in_this_thread();
-  // On Linux this sets the priority of the calling thread only. Without the right to do so the
-  // work is done at normal priority.
-  (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kLowestPriority);
-  store::Worker worker;
+  become_background_thread();
+  Pace pace;
+  store::Worker worker([&pace] { pace.pause(); });
   bool busy = false;
   do {
     busy = store_.maintain(worker, kSlicesPerCall);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The thread that does the store's background work (compression, cleaning, giving memory back) at
-// the lowest CPU priority, in bounded slices.
+// The thread that does the store's background work (compression, cleaning, giving memory back),
+// in bounded slices, at low priority (background.h).
 #pragma once
 #include <condition_variable>
 #include <memory>
