@@ -200,6 +200,7 @@ inline constexpr Cleaning kCleanBusy = {12, 6};
 inline constexpr Cleaning kCleanIdle = {512, 64};
 
 inline constexpr uint32_t kSlicePages = 64;        // freed under one hold of a shard's lock
+inline constexpr uint32_t kBackgroundPages = 16;   // the same, by background work
 inline constexpr uint64_t kAnyAge = ~uint64_t{0};  // later than every age and time
 
 // The kinds a loop goes through.

@@ -246,7 +246,7 @@ void Impl::enforce_caps(Worker::State& worker) {
 
 bool Impl::maintain_once(Worker::State& worker, bool idle, unsigned* blocks_done) {
   const uint64_t now_ms = clock.now_ms();
-  if (reclaim_pending(worker, kSlicePages)) {
+  if (reclaim_pending(worker, kBackgroundPages)) {
     *blocks_done += 1;
     return true;
   }

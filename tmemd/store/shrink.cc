@@ -105,7 +105,7 @@ bool Impl::shrink_once(Worker::State& worker, uint64_t target_bytes, unsigned* b
     *blocks_done += kBlocksPerSlot;
     return true;
   }
-  if (reclaim_pending(worker, kSlicePages)) {
+  if (reclaim_pending(worker, kBackgroundPages)) {
     *blocks_done += 1;
     return true;
   }
@@ -130,7 +130,7 @@ ShrinkState Impl::shrink(Worker::State& worker, unsigned slices) {
     if (blocks_done >= slices || attached_bytes <= limit_bytes) return ShrinkState::kMore;
     const uint64_t target_bytes = std::max(limit_bytes, needed_arena_bytes());
     if (attached_bytes > target_bytes && shrink_once(worker, target_bytes, &blocks_done)) continue;
-    if (reclaim_pending(worker, kSlicePages)) {
+    if (reclaim_pending(worker, kBackgroundPages)) {
       ++blocks_done;
       continue;
     }
