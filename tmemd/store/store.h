@@ -37,7 +37,7 @@ using PageBuffer = std::span<std::byte, kPageBytes>;
 class Worker {
  public:
   // `pause` is called between the pages, and the slices, of maintain() and shrink(), where the
-  // thread holds no lock: it may sleep there, and not call the store.
+  // thread holds no lock that others wait for: it may sleep there, and not call the store.
   explicit Worker(std::function<void()> pause = {});
   ~Worker();
   Worker(Worker&&) noexcept;

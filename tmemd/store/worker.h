@@ -50,7 +50,7 @@ struct Worker::State {
     void operator()(ZSTD_DCtx* d) const { (void)ZSTD_freeDCtx(d); }
   };
 
-  // Only where no lock is held.
+  // Only where no lock is held that others wait for.
   void pause() {
     if (pause_hook_) pause_hook_();
   }
