@@ -52,6 +52,8 @@ class FakeGuest {
   std::string backend(const std::string& key) const {
     return host_.read(backend_path(DomId{id_}) + "/" + key).value_or("");
   }
+  // The daemon makes them last, in one step; before, a real guest may not write there.
+  bool has_nodes() const { return host_.read(path("state")).has_value(); }
   std::string error() const {
     return host_.read(error_folder(DomId{id_}) + "/0/error").value_or("");
   }
