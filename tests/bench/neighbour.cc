@@ -40,7 +40,7 @@ constexpr auto kPhase = std::chrono::milliseconds(50);
 constexpr auto kPause = std::chrono::microseconds(30);
 constexpr auto kSettle = std::chrono::milliseconds(5);
 constexpr uint32_t kPersistentPool = 1;
-constexpr uint32_t kPoolsOfAttack = 4;
+constexpr uint32_t kPoolsOfClient = 4;
 constexpr size_t kBatch = 16;
 constexpr size_t kFull = 64;
 constexpr uint32_t kIndices = 512;
@@ -64,6 +64,16 @@ void stay_on_last_cpu() {
   TMEM_ASSERT(sched_setaffinity(0, sizeof allowed, &allowed) == 0);
 }
 
+// Those that are missing. False: one cannot be made.
+bool create_pools(tmem_client* client) {
+  bool created = true;
+  for (uint32_t pool = 0; pool < kPoolsOfClient; ++pool) {
+    const uint32_t flags = pool % 2 == kPersistentPool ? TMEM_POOL_PERSISTENT : 0;
+    created &= tmem_pool_create(client, pool, flags, nullptr) == TMEM_OK;
+  }
+  return created;
+}
+
 Client connect(const char* socket, const char* name) {
   tmem_connect_options options{};
   options.socket_path = socket;
@@ -77,9 +87,7 @@ Client connect(const char* socket, const char* name) {
     return nullptr;
   }
   Client connected(client);
-  if (tmem_pool_create(client, 0, 0, nullptr) != TMEM_OK ||
-      tmem_pool_create(client, kPersistentPool, TMEM_POOL_PERSISTENT, nullptr) != TMEM_OK)
-    return nullptr;
+  if (!create_pools(client)) return nullptr;
   return connected;
 }
 
@@ -188,7 +196,7 @@ class Attacker {
                                                         : TMEM_OP_FLUSH_OBJECT);
       const uint64_t fresh = random_();
       std::memcpy(pages_.page(i).data(), &fresh, sizeof fresh);
-      const tmem_key key{.pool = static_cast<uint32_t>(random_() % kPoolsOfAttack),
+      const tmem_key key{.pool = static_cast<uint32_t>(random_() % kPoolsOfClient),
                          .index = static_cast<uint32_t>(random_() % kIndices),
                          .oid = {random_() % 8, 0, 0}};
       ops_[i] = {.op = op, .key = key, .page = pages_.page(i).data(), .status = 0};
@@ -198,13 +206,11 @@ class Attacker {
   // The same, and the pools dropped again and again: their pages are freed in the background.
   void pools() {
     if (random_() % 16 == 0) {
-      const auto pool = static_cast<uint32_t>(random_() % kPoolsOfAttack);
+      const auto pool = static_cast<uint32_t>(random_() % kPoolsOfClient);
       (void)(random_() % 2 ? tmem_pool_destroy(client_.get(), pool)
                            : tmem_pool_flush(client_.get(), pool));
     }
-    if (random_() % 64 == 0)
-      for (uint32_t pool = 0; pool < kPoolsOfAttack; ++pool)
-        (void)tmem_pool_create(client_.get(), pool, pool % 2 ? TMEM_POOL_PERSISTENT : 0, nullptr);
+    if (random_() % 64 == 0) (void)create_pools(client_.get());
     pages();
   }
   // As many requests, of which none moves a page.
