@@ -17,6 +17,8 @@
 #include <functional>
 #include <utility>
 
+#include "libtmem/base/monotonic.h"
+
 namespace tmem {
 
 // Lowers the priority of the calling thread, and lets it sleep for less than 50 us. Without the
@@ -37,7 +39,7 @@ class Pace {
   using NowNs = std::function<uint64_t()>;  // never decreases
   using SleepNs = std::function<void(uint64_t)>;
 
-  Pace() : Pace(os_now_ns, os_sleep_ns) {}
+  Pace() : Pace(monotonic_ns, os_sleep_ns) {}
   Pace(NowNs now_ns, SleepNs sleep_ns)
       : now_ns_(std::move(now_ns)), sleep_ns_(std::move(sleep_ns)) {}
 
@@ -49,11 +51,6 @@ class Pace {
   }
 
  private:
-  static uint64_t os_now_ns() {
-    timespec now{};
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-  }
   static void os_sleep_ns(uint64_t sleep_ns) {
     const timespec sleep{.tv_sec = 0, .tv_nsec = static_cast<long>(sleep_ns)};
     (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &sleep, nullptr);

@@ -64,7 +64,7 @@ void stay_on_last_cpu() {
   TMEM_ASSERT(sched_setaffinity(0, sizeof allowed, &allowed) == 0);
 }
 
-// Those that are missing. False: one cannot be made.
+// False: not all were made; some may have been there.
 bool create_pools(tmem_client* client) {
   bool created = true;
   for (uint32_t pool = 0; pool < kPoolsOfClient; ++pool) {

@@ -2,7 +2,6 @@
 #include "tmemd/transport/workers.h"
 
 #include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,12 +18,6 @@ unsigned default_worker_threads() {
 
 bool spinning_makes_sense() {
   return sysconf(_SC_NPROCESSORS_ONLN) > 1;
-}
-
-uint64_t monotonic_ns() {
-  timespec now{};
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
 Attachment::Attachment(WorkerThread& thread, std::unique_ptr<Queue> queue, int wake_fd,

@@ -11,13 +11,11 @@
 #include <memory>
 #include <vector>
 
+#include "libtmem/base/monotonic.h"
 #include "libtmem/base/result.h"
 #include "tmemd/transport/queue.h"
 
 namespace tmem::transport {
-
-// Nanoseconds since an arbitrary start; never decreases. Any thread.
-uint64_t monotonic_ns();
 
 struct WorkerOptions {
   unsigned threads = 1;
