@@ -80,6 +80,38 @@ TEST_CASE("a flushed pool is empty and stays", "[store]") {
   CHECK(w.pages(c, Kind::kPersistent) == 1);
 }
 
+TEST_CASE("puts into a pool free what its flushes left", "[store]") {
+  World w;
+  const ClientRef c = w.add(1);
+  for (uint32_t i = 0; i < 1000; ++i)
+    REQUIRE(w.put(c, key(1, i / 100, i), noise(i)) == Status::kOk);
+  SECTION("of the pool") {
+    REQUIRE(w.store->flush_pool(*c, PoolId{1}) == Status::kOk);
+  }
+  SECTION("with the pool") {
+    REQUIRE(w.store->destroy_pool(*c, PoolId{1}) == Status::kOk);
+    REQUIRE(w.store->create_pool(*c, PoolId{1}, kPersistentPool) == Status::kOk);
+  }
+  SECTION("of large objects") {
+    for (uint32_t object = 0; object < 10; ++object)
+      REQUIRE(w.store->flush_object(*c, PoolId{1}, key(1, object, 0).object) == Status::kOk);
+  }
+  CHECK(w.store->stats().contents == 1000);
+  for (uint32_t i = 0; i < 600; ++i) REQUIRE(w.put(c, key(1, 20, i), noise(i)) == Status::kOk);
+  CHECK(w.store->stats().contents == 600);
+  CHECK(w.invariants() == "hold");
+}
+
+TEST_CASE("who flushes without end has its puts free as many pages as they store", "[store]") {
+  World w;
+  const ClientRef c = w.add(1);
+  for (uint32_t i = 0; i < 10'000; ++i) {
+    REQUIRE(w.put(c, key(1, i % 7, i), noise(i)) == Status::kOk);
+    if (i % 50 == 0) REQUIRE(w.store->flush_pool(*c, PoolId{1}) == Status::kOk);
+  }
+  CHECK(w.store->stats().contents <= 150);
+}
+
 TEST_CASE("clients see only their own pages", "[store]") {
   World w;
   const ClientRef a = w.add(1);

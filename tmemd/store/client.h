@@ -70,6 +70,8 @@ struct PoolState {
 struct Pool {
   std::atomic<uint64_t> state{0};      // PoolState
   std::atomic<Client*> home{nullptr};  // who holds its pages: the client, or the shared pool
+  // Shards, from the first on, that its puts have yet to look through for what a flush left.
+  std::atomic<uint32_t> unswept_shards{0};
   std::array<std::atomic<uint64_t>, kShards> pages_in{};  // by key shard, written under its lock
   Uuid uuid{};                                            // under the client's mutex
   bool flush_queued = false;  // for reclaim, which has not looked yet; under the queue's mutex

@@ -102,8 +102,12 @@ class Impl {
   bool evict_objects();                    // the same for the heap: of whose index is the largest
   bool evict_from(Worker::State& worker, Client& client);  // its oldest
   // Has the flushed objects of a pool freed by and by; of a removed client all, then its number.
+  // Puts into the pool free a part of them each, the background thread the rest.
   void add_flushed(ClientRef client, uint32_t pool);
   void add_removed(ClientRef client);
+  // Frees a few pages that flushes of the pool left. For each put into it, so that who flushes
+  // without end pays for it with its own queue's time.
+  void sweep_some(Pool& pool);
   // Frees up to `limit` pages that flushes and dead clients left; false when there were none.
   bool reclaim_pending(Worker::State& worker, uint32_t limit);
   bool maintain(Worker::State& worker, unsigned slices);
@@ -129,7 +133,8 @@ class Impl {
     return pending_.size();
   }
   std::optional<Pending> take_pending();
-  bool reclaim_from(Pool& pool, uint32_t& next_shard, uint32_t limit);
+  bool reclaim_from(Pool& pool, uint32_t shard, uint32_t limit);
+  bool reclaim_from_next(Pool& pool, uint32_t& next_shard, uint32_t limit);
   bool reclaim_slice(Pending& pending, uint32_t limit);
   bool finish_removal(Worker::State& worker, Client& client);
   // Evicts the page unless it, or its content, was replaced since `sharer` was found: then the
@@ -201,6 +206,7 @@ inline constexpr Cleaning kCleanIdle = {512, 64};
 
 inline constexpr uint32_t kSlicePages = 64;        // freed under one hold of a shard's lock
 inline constexpr uint32_t kBackgroundPages = 16;   // the same, by background work
+inline constexpr uint32_t kPagesPerPut = 2;        // the same, by a put into the pool
 inline constexpr uint64_t kAnyAge = ~uint64_t{0};  // later than every age and time
 
 // The kinds a loop goes through.

@@ -34,6 +34,7 @@ std::vector<std::shared_ptr<Owner>> Impl::owners() const {
 // ---- Pages nobody can see any more ----
 
 void Impl::add_flushed(ClientRef client, uint32_t pool) {
+  client->pools[pool].unswept_shards.store(kShards, std::memory_order_release);
   const std::lock_guard lock(pending_mutex_);
   if (std::exchange(client->pools[pool].flush_queued, true)) return;
   pending_.push_back(
@@ -45,28 +46,39 @@ void Impl::add_removed(ClientRef client) {
   pending_.push_back({.client = std::move(client), .last_pool = kPoolsMax - 1, .removal = true});
 }
 
-// Frees stale pages of one shard, the first from `next_shard` on that has some.
-bool Impl::reclaim_from(Pool& pool, uint32_t& next_shard, uint32_t limit) {
-  for (uint32_t looked = 0; looked < kShards; ++looked) {
-    const uint32_t s = std::exchange(next_shard, (next_shard + 1) % kShards);
-    KeyShard& shard = *shards[s];
-    const std::lock_guard lock(shard.lock);
-    auto& objects = pool.objects[s];
-    if (objects.empty()) continue;
-    ObjectNode& object = objects.front();
-    if (!object.is_stale()) continue;
-    shard.remove_pages(object, limit, false);
-    shard.forget_if_empty(object);
-    return true;
-  }
+// Frees stale pages of one object in a shard; false when there is none.
+bool Impl::reclaim_from(Pool& pool, uint32_t shard, uint32_t limit) {
+  KeyShard& s = *shards[shard];
+  const std::lock_guard lock(s.lock);
+  auto& objects = pool.objects[shard];
+  if (objects.empty() || !objects.front().is_stale()) return false;
+  s.remove_pages(objects.front(), limit, false);
+  s.forget_if_empty(objects.front());
+  return true;
+}
+
+// The same in the first shard from `next_shard` on that has some.
+bool Impl::reclaim_from_next(Pool& pool, uint32_t& next_shard, uint32_t limit) {
+  for (uint32_t looked = 0; looked < kShards; ++looked)
+    if (reclaim_from(pool, std::exchange(next_shard, (next_shard + 1) % kShards), limit))
+      return true;
   return false;
+}
+
+void Impl::sweep_some(Pool& pool) {
+  for (uint32_t looked = 0; looked < kShards; ++looked) {
+    uint32_t unswept = pool.unswept_shards.load(std::memory_order_acquire);
+    if (unswept == 0 || reclaim_from(pool, unswept - 1, kPagesPerPut)) return;
+    // Fails when a flush meanwhile wants all shards to be looked through anew.
+    (void)pool.unswept_shards.compare_exchange_strong(unswept, unswept - 1);
+  }
 }
 
 // False when nothing stale is left from the cursor on. Each slice is of another shard: whoever
 // waits for a shard's lock gets it before the next slice there.
 bool Impl::reclaim_slice(Pending& pending, uint32_t limit) {
   for (; pending.pool <= pending.last_pool; ++pending.pool)
-    if (reclaim_from(pending.client->pools[pending.pool], pending.shard, limit)) return true;
+    if (reclaim_from_next(pending.client->pools[pending.pool], pending.shard, limit)) return true;
   return false;
 }
 
@@ -224,7 +236,7 @@ bool Impl::make_room(Worker::State& worker) {
 bool Impl::make_room_under_cap(Worker::State& worker, Client& client) {
   uint32_t shard = 0;
   for (Pool& pool : client.pools)
-    if (pool.pages() != 0 && reclaim_from(pool, shard, 4 * kSlicePages)) return true;
+    if (pool.pages() != 0 && reclaim_from_next(pool, shard, 4 * kSlicePages)) return true;
   return evict_from(worker, client);
 }
 

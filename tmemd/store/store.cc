@@ -196,6 +196,7 @@ Status Impl::put(Worker& worker, Client& client, const Key& key, PageBytes page,
     impl.count(put.worker, client, Counter::kPuts);
     return Status::kNoSuchPool;
   }
+  impl.sweep_some(target->home.pools[target->pool]);
   if (!put.fill) {
     put.fingerprint = impl.fingerprint(page);
     put.domain = target->home.dedup_owner.load(std::memory_order_acquire);
