@@ -144,9 +144,10 @@ void wake(Guest& guest, Echo& echo) {
   (void)eventfd_write(guest.event.get(), 1);
 }
 
-// Until the busy guest is through; the worker's clock is `time`.
-void run_beside(const Time& time, Guest& busy, Echo& all, Guest& other, Doorbell& of_other) {
-  auto workers = Workers::start(time.options());
+// Until the busy guest is through.
+void run_beside(const WorkerOptions& options, Guest& busy, Echo& all, Guest& other,
+                Doorbell& of_other) {
+  auto workers = Workers::start(options);
   REQUIRE(workers);
   other.attach(**workers, of_other);
   busy.attach(**workers, all);
@@ -180,7 +181,7 @@ double answers_beside_a_batch(uint64_t request_ns) {
     some.go_on(kBatch);
     (void)eventfd_write(other.event.get(), 1);
   });
-  run_beside(time, busy, all, other, some);
+  run_beside(time.options(), busy, all, other, some);
   REQUIRE(batches > 100);
   return static_cast<double>(beside) / batches;
 }
@@ -209,7 +210,7 @@ Asked ask_after(uint32_t answers) {
     ++asked.posted;
   });
   Echo none(time, other.ring, 1, 0);
-  run_beside(time, busy, all, other, none);
+  run_beside(time.options(), busy, all, other, none);
   return asked;
 }
 
@@ -252,7 +253,7 @@ TEST_CASE("workers: two that always have requests are served alike, however they
     if (all.answered() == many.ring.layout.entries) wake(few, some);
     some_meanwhile = some.answered();
   });
-  run_beside(time, many, all, few, some);
+  run_beside(time.options(), many, all, few, some);
   CHECK(some_meanwhile > 45'000);
   CHECK(some_meanwhile < 55'000);
 }
@@ -280,7 +281,7 @@ TEST_CASE("workers: who was idle for long is not served alone for long") {
     late_answers = some.answered();
     if (both_ns != 0 && now_ns - both_ns > kBothNs) all.end();
   });
-  run_beside(time, busy, all, late, some);
+  run_beside(time.options(), busy, all, late, some);
   CHECK(late_answers > 10'000);
   CHECK(waited_ns <= 1'200'000);
 }
@@ -288,6 +289,36 @@ TEST_CASE("workers: who was idle for long is not served alone for long") {
 TEST_CASE("workers: a batch after a pause comes first, however long its requests take") {
   CHECK(answers_beside_a_batch(1'000) <= 8);
   CHECK(answers_beside_a_batch(200'000) <= 8);
+}
+
+// The next one is posted when the worker has answered the last one and looks at its clock.
+TEST_CASE("workers: requests after a pause come first, also one by one") {
+  constexpr uint32_t kRequests = 16;
+  constexpr uint64_t kPauseNs = 5'000'000;
+  Time time;
+  Guest busy;
+  Guest other;
+  Echo all(time, busy.ring, busy.ring.layout.entries, 20'000);
+  const auto busy_answers = [&] { return load_acquire(busy.ring.control().rsp_prod); };
+  uint32_t posted = 0;
+  uint32_t before = 0;
+  uint32_t beside = 0;
+  WorkerOptions options = time.options();
+  options.now_ns = [&] {
+    if (time.now_ns() < kPauseNs || load_acquire(other.ring.control().rsp_prod) != posted)
+      return time.now_ns();
+    if (posted == 0) before = busy_answers();
+    if (posted == kRequests && beside == 0) beside = busy_answers() - before;
+    if (posted < kRequests) {
+      other.post(1);
+      ++posted;
+    }
+    return time.now_ns();
+  };
+  Echo none(time, other.ring, 1, 0);
+  run_beside(options, busy, all, other, none);
+  CHECK(posted == kRequests);
+  CHECK(beside <= kRequests + 4);  // one between two
 }
 
 TEST_CASE("workers: who asks again soon needs no event while others are served") {
@@ -307,7 +338,7 @@ TEST_CASE("workers: the clock is read once a turn") {
   Guest other;
   Echo all(time, busy.ring, kTurn, kTurn * kTurns);
   Echo none(time, other.ring, 1, 0);
-  run_beside(time, busy, all, other, none);
+  run_beside(time.options(), busy, all, other, none);
   CHECK(time.reads() >= kTurns);
   CHECK(time.reads() < kTurns + kTurns / 10);
 }

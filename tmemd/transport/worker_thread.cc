@@ -39,7 +39,7 @@ constexpr uint64_t kRequestsMean = 256;
 // While the worker has others to serve, a queue that ran empty is looked at for so long before it
 // is armed: who asks again soon needs no event, which costs both ends more than most requests.
 constexpr uint64_t kLingerMaxNs = 1'000'000;
-// Turns of others that a queue may interrupt in a round: a batch comes in parts.
+// How often a queue may interrupt others' turns in a round: a batch comes in parts.
 constexpr uint32_t kInterruptsPerRound = 2;
 // Events without a request, in a row, after which a queue rests before it is armed again, twice as
 // long each time.
@@ -300,26 +300,27 @@ uint64_t WorkerThread::level_arrears() {
   return least_ns;
 }
 
-// Only one that had run empty, and a few times a round: who asks again and again would come after
-// each request of others.
+// Only one that had run empty, and was served less.
 Attachment* WorkerThread::find_waiting(const Attachment& busy) {
   for (size_t i = 0; i < std::min(kPeeksPerRequest, attached_.size()); ++i) {
     Attachment* const one = attached_[next_peek_++ % attached_.size()];
-    if (one != &busy && may_interrupt(*one) && one->served_ns_ <= busy.served_ns_ &&
-        one->queue_->has_requests())
-      return one;
+    if (one != &busy && may_interrupt(*one, busy) && one->queue_->has_requests()) return one;
   }
   return nullptr;
 }
 
-bool WorkerThread::may_interrupt(Attachment& attachment) const {
+// A few times a round, or else who asks again and again would come after each request of others;
+// but one that is far behind has its arrears to take.
+bool WorkerThread::may_interrupt(Attachment& attachment, const Attachment& busy) const {
+  if (attachment.served_ns_ > busy.served_ns_) return false;
   if (attachment.interrupts_round_ != round_) {
     attachment.interrupts_round_ = round_;
     attachment.interrupts_ = 0;
   }
   const bool asks_anew = attachment.state_ == Attachment::State::kArmed ||
                          (attachment.state_ == Attachment::State::kReady && attachment.drained_);
-  return asks_anew && attachment.interrupts_ < kInterruptsPerRound;
+  const bool far_behind = busy.served_ns_ - attachment.served_ns_ > kLeadMaxNs;
+  return asks_anew && (far_behind || attachment.interrupts_ < kInterruptsPerRound);
 }
 
 void WorkerThread::serve_waiting(Attachment& attachment, const Attachment& busy,

@@ -43,7 +43,7 @@ class WorkerThread {
   bool run_turn(Attachment& attachment, uint32_t* executed);
   // A queue with requests that had run empty and was served less than `busy`, or null.
   Attachment* find_waiting(const Attachment& busy);
-  bool may_interrupt(Attachment& attachment) const;
+  bool may_interrupt(Attachment& attachment, const Attachment& busy) const;
   void serve_waiting(Attachment& attachment, const Attachment& busy, uint32_t* executed);
   void charge(Attachment& attachment, uint32_t requests);
   uint64_t level_arrears();
