@@ -239,8 +239,9 @@ int tmem_offer(void);
 bool tmem_publish_migration(void);
 void tmem_publish_evacuating(void);
 
-/* xenstore.c. 0, or negative: not known now. Not there: XenbusStateUnknown; false. */
+/* xenstore.c. 0, or negative: not known now. Not there: XenbusStateUnknown; `absent`; false. */
 int tmem_read_state(const char *folder, enum xenbus_state *state);
+int tmem_read_offer(const char *key, u32 absent, u32 *value); /* one of the backend's numbers */
 int tmem_read_evacuate(bool *evacuate);
 int tmem_read_backend(struct xenbus_device *device);
 

@@ -13,20 +13,24 @@ struct shape {
 
 static int shape_choose(struct shape *shape)
 {
-	const char *backend = tmem.device->otherend;
-	u32 low = xenbus_read_unsigned(backend, "version-min", 0);
-	u32 high = xenbus_read_unsigned(backend, "version-max", 0);
+	u32 low, high, queues, order, slots, credits;
+	int error = tmem_read_offer("version-min", 0, &low);
 
+	error = error ?: tmem_read_offer("version-max", 0, &high);
+	error = error ?: tmem_read_offer("max-queues", 1, &queues);
+	error = error ?: tmem_read_offer("max-ring-order", 1, &order);
+	error = error ?: tmem_read_offer("max-slots", TMEM_SLOTS_MIN, &slots);
+	error = error ?: tmem_read_offer("feature-credits", 0, &credits);
+	if (error)
+		return error;
 	if (low > TMEM_ABI_VERSION || high < TMEM_ABI_VERSION)
 		return -EPROTONOSUPPORT;
-	shape->queues = min3(xenbus_read_unsigned(backend, "max-queues", 1),
-			     tmem_queues_wanted ? tmem_queues_wanted : num_online_cpus(),
-			     (unsigned int)TMEM_QUEUES_MAX);
-	shape->order = min(xenbus_read_unsigned(backend, "max-ring-order", 1), tmem_ring_order);
-	shape->slots = min3(xenbus_read_unsigned(backend, "max-slots", TMEM_SLOTS_MIN), tmem_slots,
-			    (unsigned int)(TMEM_PAGE_BYTES / sizeof(u32)));
-	shape->credits = xenbus_read_unsigned(backend, "feature-credits", 0);
-	shape->order = clamp_t(u32, shape->order, TMEM_RING_ORDER_MIN, TMEM_RING_ORDER_MAX);
+	shape->queues = min3(queues, tmem_queues_wanted ? tmem_queues_wanted : num_online_cpus(),
+			     (u32)TMEM_QUEUES_MAX);
+	shape->order = clamp_t(u32, min(order, tmem_ring_order), TMEM_RING_ORDER_MIN,
+			       TMEM_RING_ORDER_MAX);
+	shape->slots = min3(slots, tmem_slots, (u32)(TMEM_PAGE_BYTES / sizeof(u32)));
+	shape->credits = credits;
 	if (!shape->queues || shape->slots < TMEM_SLOTS_MIN)
 		return -EINVAL;
 	return 0;

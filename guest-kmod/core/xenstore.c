@@ -24,15 +24,24 @@ int tmem_read_state(const char *folder, enum xenbus_state *state)
 	return error == -ENOENT || error == -EACCES ? 0 : error;
 }
 
+int tmem_read_offer(const char *key, u32 absent, u32 *value)
+{
+	int error = read_number(tmem.device->otherend, key, value);
+
+	if (error != -ENOENT)
+		return error;
+	*value = absent;
+	return 0;
+}
+
 int tmem_read_evacuate(bool *evacuate)
 {
-	unsigned int value = 0;
-	int error = read_number(tmem.device->otherend, "evacuate", &value);
+	u32 value;
+	int error = tmem_read_offer("evacuate", 0, &value);
 
-	if (error && error != -ENOENT)
-		return error;
-	*evacuate = value;
-	return 0;
+	if (!error)
+		*evacuate = value;
+	return error;
 }
 
 /*
