@@ -203,7 +203,7 @@ class Attacker {
     }
     ask();
   }
-  // The same, and the pools dropped again and again: their pages are freed in the background.
+  // The same, and the pools dropped again and again: puts and the background free them.
   void pools() {
     if (random_() % 16 == 0) {
       const auto pool = static_cast<uint32_t>(random_() % kPoolsOfClient);
