@@ -22,6 +22,7 @@ json totals_json(const transport::QueueTotals& totals) {
           {"notifications_sent", totals.notifications},
           {"notifications_received", totals.events},
           {"notifications_empty", totals.empty_events},
+          {"notifications_unasked", totals.unasked_events},
           {"statuses", statuses},
           {"bad_requests", refusals}};
 }

@@ -109,7 +109,8 @@ class Guest {
         turn();
         break;
       case 4:
-        if (queue_ != nullptr && queue_->note_event() == CloseReason::kOpen) (void)queue_->arm();
+        if (queue_ != nullptr && queue_->note_event().closed == CloseReason::kOpen)
+          (void)queue_->arm();
         break;
       case 5:
         attach();

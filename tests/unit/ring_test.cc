@@ -5,6 +5,7 @@
 
 #include "tests/unit/ring_world.h"
 #include "tmemd/transport/spin_budget.h"
+#include "tmemd/transport/unasked_events.h"
 
 namespace tmem::transport {
 namespace {
@@ -308,11 +309,48 @@ TEST_CASE("ring: notifications without requests are counted and close the queue"
   QueueOptions options;
   options.empty_events_max = 5;
   RingWorld ring(0, options);
-  for (int i = 0; i < 5; ++i) CHECK(ring.queue->note_event() == CloseReason::kOpen);
+  for (int i = 0; i < 5; ++i) CHECK(ring.queue->note_event().closed == CloseReason::kOpen);
   REQUIRE(ring.call(ring.request(TMEM_OP_NOP)) == Status::kOk);  // starts the count again
-  for (int i = 0; i < 5; ++i) CHECK(ring.queue->note_event() == CloseReason::kOpen);
-  CHECK(ring.queue->note_event() == CloseReason::kEventStorm);
+  for (int i = 0; i < 5; ++i) CHECK(ring.queue->note_event().closed == CloseReason::kOpen);
+  CHECK(ring.queue->note_event().closed == CloseReason::kEventStorm);
   CHECK(ring.queue->counters().empty_events.get() == 11);
+}
+
+TEST_CASE("ring: a notification was asked for if the guest has posted since the queue asked") {
+  RingWorld ring;
+  REQUIRE(ring.queue->arm());
+  CHECK_FALSE(ring.queue->note_event().asked_for);
+  ring.post(ring.request(TMEM_OP_NOP));
+  CHECK(ring.queue->note_event().asked_for);
+  (void)ring.run();  // served before the notification arrives
+  CHECK(ring.queue->note_event().asked_for);
+  REQUIRE(ring.queue->arm());
+  CHECK_FALSE(ring.queue->note_event().asked_for);
+  CHECK(ring.queue->counters().unasked_events.get() == 2);
+}
+
+TEST_CASE("ring: a queue rests longer the more notifications were not asked for") {
+  UnaskedEvents storm;
+  for (int i = 0; i < 16; ++i) CHECK(storm.note(false) == 0);
+  CHECK(storm.note(false) == kRestMinNs);
+  CHECK(storm.note(false) == 2 * kRestMinNs);
+  CHECK(storm.note(true) == 0);
+  for (int i = 0; i < 20; ++i) (void)storm.note(false);
+  CHECK(storm.note(false) == kRestMaxNs);
+  for (int i = 0; i < 64; ++i) (void)storm.note(true);  // forgiven
+  CHECK(storm.note(false) <= kRestMinNs);
+}
+
+TEST_CASE("ring: a queue rests when one notification of three was not asked for, not of ten") {
+  const auto rests = [](int one_of) {
+    UnaskedEvents events;
+    int count = 0;
+    for (int i = 1; i <= 30'000; ++i)
+      if (events.note(i % one_of != 0) != 0) ++count;
+    return count;
+  };
+  CHECK(rests(3) > 9'000);
+  CHECK(rests(10) == 0);
 }
 
 TEST_CASE("ring: what the guest writes over the daemon's constants has no effect") {

@@ -115,11 +115,36 @@ struct Guest {
   void post(uint32_t requests) {
     while (requests-- != 0) ring.post(ring.request(TMEM_OP_NOP));
   }
+  void notify() { (void)eventfd_write(event.get(), 1); }
 
   RingWorld ring;
   Witness witness;
   UniqueFd event{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::unique_ptr<Attachment> attachment;
+};
+
+// A guest that has notified again whenever the worker listens, and posted something each so many
+// times.
+class Unasked final : public Doorbell {
+ public:
+  Unasked(Guest& guest, uint32_t each) : guest_(guest), each_(each) {}
+  void ring() override {}
+  void acknowledge() override {
+    if (!begun_) return;
+    if (++listened_ % each_ == 0) guest_.post(1);
+    guest_.notify();
+  }
+  void begin() {
+    begun_ = true;
+    guest_.notify();
+  }
+  uint64_t listened() const { return listened_; }
+
+ private:
+  Guest& guest_;
+  const uint32_t each_;
+  std::atomic<bool> begun_{false};
+  std::atomic<uint64_t> listened_{0};
 };
 
 // `busy` has a full ring and wakes the thread; `other` posts without an event.
@@ -131,7 +156,7 @@ void serve(Guest& busy, Guest& other, uint32_t other_requests) {
   other.attach(**workers, busy, other_requests);
   other.post(other_requests);
   busy.post(entries);
-  (void)eventfd_write(busy.event.get(), 1);
+  busy.notify();
   CHECK(busy.witness.seen() != kNever);
   CHECK(other.witness.seen() != kNever);
   busy.attachment.reset();
@@ -141,7 +166,7 @@ void serve(Guest& busy, Guest& other, uint32_t other_requests) {
 // Its guest posts for the first time, and wakes the thread.
 void wake(Guest& guest, Echo& echo) {
   echo.ring();
-  (void)eventfd_write(guest.event.get(), 1);
+  guest.notify();
 }
 
 // Until the busy guest is through.
@@ -179,7 +204,7 @@ double answers_beside_a_batch(uint64_t request_ns) {
     paused = 0;
     ++batches;
     some.go_on(kBatch);
-    (void)eventfd_write(other.event.get(), 1);
+    other.notify();
   });
   run_beside(time.options(), busy, all, other, some);
   REQUIRE(batches > 100);
@@ -204,7 +229,7 @@ Asked ask_after(uint32_t answers) {
     if (answered != asked.posted || ++turns % (answers / kBatch) != 0) return;
     if (load_full(other.ring.control().req_event) == answered) {
       ++asked.events;
-      (void)eventfd_write(other.event.get(), 1);
+      other.notify();
     }
     other.post(1);
     ++asked.posted;
@@ -236,7 +261,7 @@ TEST_CASE("workers: who asks again after each answer does not interrupt each tim
   again.attach(**workers, echo);
   again.post(1);
   busy.post(entries);
-  (void)eventfd_write(busy.event.get(), 1);
+  busy.notify();
   CHECK(busy.witness.seen() < entries / 4);
   busy.attachment.reset();
   again.attachment.reset();
@@ -343,19 +368,22 @@ TEST_CASE("workers: the clock is read once a turn") {
   CHECK(time.reads() < kTurns + kTurns / 10);
 }
 
-TEST_CASE("workers: who notifies for nothing has to rest, and is served all the same") {
+TEST_CASE("workers: who notifies unasked has to rest, also if it posts between, and is served") {
+  using std::chrono::steady_clock;
+  constexpr uint64_t kServed = 20;
   Guest storm;
-  Guest other;
+  Unasked doorbell(storm, 4);
   auto workers = Workers::start({});
   REQUIRE(workers);
-  storm.attach(**workers, other, 1);
-  for (int i = 0; i < 30; ++i) {
-    (void)eventfd_write(storm.event.get(), 1);
+  const auto start = steady_clock::now();
+  storm.attach(**workers, doorbell);
+  doorbell.begin();
+  while (load_acquire(storm.ring.control().rsp_prod) < kServed)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  storm.post(1);
-  CHECK(storm.witness.seen() != kNever);
   storm.attachment.reset();
+  const std::chrono::nanoseconds took = steady_clock::now() - start;
+  const auto rests = static_cast<uint64_t>(took.count()) / kRestMaxNs;
+  CHECK(doorbell.listened() <= rests + 32);
 }
 
 }  // namespace tmem::transport

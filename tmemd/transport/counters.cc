@@ -22,6 +22,7 @@ QueueTotals& QueueTotals::operator+=(const QueueCounters& queue) {
   notifications += queue.notifications.get();
   events += queue.events.get();
   empty_events += queue.empty_events.get();
+  unasked_events += queue.unasked_events.get();
   for (size_t i = 0; i < kStatuses; ++i) statuses[i] += queue.statuses[i].get();
   for (size_t i = 0; i < kRefusals; ++i) refusals[i] += queue.refusals[i].get();
   return *this;
@@ -33,6 +34,7 @@ QueueTotals& QueueTotals::operator+=(const QueueTotals& other) {
   notifications += other.notifications;
   events += other.events;
   empty_events += other.empty_events;
+  unasked_events += other.unasked_events;
   for (size_t i = 0; i < kStatuses; ++i) statuses[i] += other.statuses[i];
   for (size_t i = 0; i < kRefusals; ++i) refusals[i] += other.refusals[i];
   return *this;

@@ -38,11 +38,12 @@ class Counter {
 inline constexpr size_t kStatuses = 8;  // store::Status
 
 struct QueueCounters {
-  Counter requests;       // answered, whatever the status
-  Counter turns;          // run() calls that found requests
-  Counter notifications;  // sent to the guest
-  Counter events;         // received from the guest
-  Counter empty_events;   // ... that found no request
+  Counter requests;        // answered, whatever the status
+  Counter turns;           // run() calls that found requests
+  Counter notifications;   // sent to the guest
+  Counter events;          // received from the guest
+  Counter empty_events;    // ... that found no request
+  Counter unasked_events;  // ... before which nothing was posted since the queue asked last
   std::array<Counter, kStatuses> statuses;
   std::array<Counter, kRefusals> refusals;
   std::atomic<CloseReason> closed{CloseReason::kOpen};
@@ -55,6 +56,7 @@ struct QueueTotals {
   uint64_t notifications = 0;
   uint64_t events = 0;
   uint64_t empty_events = 0;
+  uint64_t unasked_events = 0;
   std::array<uint64_t, kStatuses> statuses{};
   std::array<uint64_t, kRefusals> refusals{};
 

@@ -37,7 +37,8 @@ Queue::Queue(const RingView& ring, const QueueOptions& options, store::Store& st
       client_(std::move(client)),
       doorbell_(doorbell),
       epoch_(store::Store::epoch(*client_)),
-      done_(done) {}
+      done_(done),
+      asked_at_(done) {}
 
 Queue::Turn Queue::run(Context& context, uint32_t requests_max, const Interrupted& interrupted) {
   if (closed_ != CloseReason::kOpen) return {0, false, closed_};
@@ -192,18 +193,21 @@ bool Queue::arm() {
     event_unacknowledged_ = false;
     doorbell_.acknowledge();
   }
+  asked_at_ = done_;
   store_full(ring_.control().req_event, done_);
   return load_full(ring_.control().req_prod) == done_;
 }
 
-CloseReason Queue::note_event() {
+Queue::Event Queue::note_event() {
+  const bool asked_for = load_acquire(ring_.control().req_prod) != asked_at_;
   counters_.events.add();
+  if (!asked_for) counters_.unasked_events.add();
   event_unacknowledged_ = true;
   if (!has_requests()) {
     counters_.empty_events.add();
     if (++empty_events_in_row_ > options_.empty_events_max) close(CloseReason::kEventStorm);
   }
-  return closed_;
+  return {asked_for, closed_};
 }
 
 void Queue::close(CloseReason reason) {

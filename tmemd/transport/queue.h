@@ -78,12 +78,13 @@ class Queue {
   // arrives. False: requests came meanwhile (or it is closed), run again.
   bool arm();
 
+  struct Event {
+    bool asked_for = false;  // the guest has posted since the queue asked last
+    CloseReason closed = CloseReason::kOpen;
+  };
   // Call when the guest's notification arrived, before run(). Closes the queue when too many of
   // them came without a request.
-  CloseReason note_event();
-
-  // Notifications without a request since the last request.
-  uint32_t empty_events_in_row() const { return empty_events_in_row_; }
+  Event note_event();
 
   // Tells the guest that the queue is not served any more. Idempotent.
   void close(CloseReason reason);
@@ -125,6 +126,7 @@ class Queue {
   std::optional<uint32_t> unnotified_from_;  // of an interrupted run()
   uint32_t bad_requests_ = 0;
   uint32_t empty_events_in_row_ = 0;
+  uint32_t asked_at_;  // done_ when arm() last asked for a notification
   // One may have come before this object was there.
   bool event_unacknowledged_ = true;
   CloseReason closed_ = CloseReason::kOpen;

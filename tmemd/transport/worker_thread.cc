@@ -41,11 +41,6 @@ constexpr uint64_t kRequestsMean = 256;
 constexpr uint64_t kLingerMaxNs = 1'000'000;
 // How often a queue may interrupt others' turns in a round: a batch comes in parts.
 constexpr uint32_t kInterruptsPerRound = 2;
-// Events without a request, in a row, after which a queue rests before it is armed again, twice as
-// long each time.
-constexpr uint32_t kEmptyEventsFree = 16;
-constexpr uint64_t kRestMinNs = 100'000;
-constexpr uint64_t kRestMaxNs = 10'000'000;
 
 void cpu_relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -212,12 +207,14 @@ void WorkerThread::wait_for_events(int timeout_ms) {
     if (attachment.state_ == Attachment::State::kClosed ||
         attachment.state_ == Attachment::State::kNew)
       continue;
-    const CloseReason closed = attachment.queue_->note_event();
+    const Queue::Event event = attachment.queue_->note_event();
+    attachment.rest_ns_ =
+        std::max(attachment.rest_ns_, attachment.unasked_events_.note(event.asked_for));
     charge(attachment, 0);
-    if (closed != CloseReason::kOpen) {
+    if (event.closed != CloseReason::kOpen) {
       std::erase(ready_, &attachment);
       std::erase(resting_, &attachment);
-      report_closed(attachment, closed);
+      report_closed(attachment, event.closed);
     } else if (attachment.state_ == Attachment::State::kArmed) {
       attachment.state_ = Attachment::State::kReady;
       attachment.last_work_ns_ = 0;  // an event alone earns no spin
@@ -339,13 +336,10 @@ void WorkerThread::serve_waiting(Attachment& attachment, const Attachment& busy,
   if (turn.closed != CloseReason::kOpen) report_closed(attachment, turn.closed);
 }
 
-// Once after each event without a request.
+// Once after an event that nobody asked for.
 bool WorkerThread::must_rest(Attachment& attachment) {
-  const uint32_t empty = attachment.queue_->empty_events_in_row();
-  if (empty <= kEmptyEventsFree || empty == attachment.rested_after_) return false;
-  attachment.rested_after_ = empty;
-  const uint32_t doublings = std::min(empty - kEmptyEventsFree, 16u);
-  attachment.rests_until_ns_ = now_ns_ + std::min(kRestMinNs << doublings, kRestMaxNs);
+  if (attachment.rest_ns_ == 0) return false;
+  attachment.rests_until_ns_ = now_ns_ + std::exchange(attachment.rest_ns_, 0);
   attachment.state_ = Attachment::State::kResting;
   resting_.push_back(&attachment);
   return true;

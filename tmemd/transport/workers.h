@@ -14,6 +14,7 @@
 #include "libtmem/base/monotonic.h"
 #include "libtmem/base/result.h"
 #include "tmemd/transport/queue.h"
+#include "tmemd/transport/unasked_events.h"
 
 namespace tmem::transport {
 
@@ -63,9 +64,10 @@ class Attachment {
   uint64_t last_work_ns_ = 0;
   uint64_t served_ns_ = 0;   // time its requests and events took; see WorkerThread::charge()
   uint64_t request_ns_ = 0;  // what a request took of late
+  UnaskedEvents unasked_events_;
+  uint64_t rest_ns_ = 0;  // to be had before it is armed
   uint64_t rests_until_ns_ = 0;
-  uint32_t rested_after_ = 0;  // so many empty events in a row
-  bool drained_ = true;        // its ring was empty when it was last looked at
+  bool drained_ = true;  // its ring was empty when it was last looked at
   uint64_t interrupts_round_ = 0;
   uint32_t interrupts_ = 0;  // of others' turns, in that round
 };
