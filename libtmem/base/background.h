@@ -6,7 +6,7 @@
 // which all who need the lock stand still. And who is not preempted keeps the CPU until the next
 // tick, which is milliseconds, though a thread of higher priority has woken up. So such a thread
 // has a priority not too far below the others', and gives the CPU away by itself where it holds
-// no lock, more often than it would be preempted.
+// no lock that others wait for, more often than it would be preempted.
 #pragma once
 #include <sys/prctl.h>
 #include <sys/resource.h>

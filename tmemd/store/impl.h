@@ -106,7 +106,7 @@ class Impl {
   void add_flushed(ClientRef client, uint32_t pool);
   void add_removed(ClientRef client);
   // Frees a few pages that flushes of the pool left. For each put into it, so that who flushes
-  // without end pays for it with its own queue's time.
+  // without end pays for it with its own queue's time; in a shared pool its members do together.
   void sweep_some(Pool& pool);
   // Frees up to `limit` pages that flushes and dead clients left; false when there were none.
   bool reclaim_pending(Worker::State& worker, uint32_t limit);

@@ -69,7 +69,8 @@ void Impl::sweep_some(Pool& pool) {
   for (uint32_t looked = 0; looked < kShards; ++looked) {
     uint32_t unswept = pool.unswept_shards.load(std::memory_order_acquire);
     if (unswept == 0 || reclaim_from(pool, unswept - 1, kPagesPerPut)) return;
-    // Fails when a flush meanwhile wants all shards to be looked through anew.
+    // Fails as a rule when a flush meanwhile wants all shards to be looked through anew; if not,
+    // what it left in this one is the background's.
     (void)pool.unswept_shards.compare_exchange_strong(unswept, unswept - 1);
   }
 }

@@ -43,7 +43,7 @@ struct QueueCounters {
   Counter notifications;   // sent to the guest
   Counter events;          // received from the guest
   Counter empty_events;    // ... that found no request
-  Counter unasked_events;  // ... before which nothing was posted since the queue asked last
+  Counter unasked_events;  // ... that the queue had not asked for
   std::array<Counter, kStatuses> statuses;
   std::array<Counter, kRefusals> refusals;
   std::atomic<CloseReason> closed{CloseReason::kOpen};

@@ -193,15 +193,21 @@ bool Queue::arm() {
     event_unacknowledged_ = false;
     doorbell_.acknowledge();
   }
-  asked_at_ = done_;
+  if (asked_at_ != done_) {
+    asked_at_ = done_;
+    events_due_ = std::min(events_due_ + 1, kEventsDueMax);
+  }
   store_full(ring_.control().req_event, done_);
   return load_full(ring_.control().req_prod) == done_;
 }
 
 Queue::Event Queue::note_event() {
-  const bool asked_for = load_acquire(ring_.control().req_prod) != asked_at_;
+  const bool asked_for = events_due_ > 0;
   counters_.events.add();
-  if (!asked_for) counters_.unasked_events.add();
+  if (asked_for)
+    --events_due_;
+  else
+    counters_.unasked_events.add();
   event_unacknowledged_ = true;
   if (!has_requests()) {
     counters_.empty_events.add();

@@ -79,7 +79,7 @@ class Queue {
   bool arm();
 
   struct Event {
-    bool asked_for = false;  // the guest has posted since the queue asked last
+    bool asked_for = false;  // one each time that the queue asks anew; that may come late
     CloseReason closed = CloseReason::kOpen;
   };
   // Call when the guest's notification arrived, before run(). Closes the queue when too many of
@@ -127,7 +127,10 @@ class Queue {
   uint32_t bad_requests_ = 0;
   uint32_t empty_events_in_row_ = 0;
   uint32_t asked_at_;  // done_ when arm() last asked for a notification
-  // One may have come before this object was there.
+  // Notifications that were asked for and may still come: the last one, and one of all before,
+  // which are fetched as one. Some may be due before this object is there.
+  uint32_t events_due_ = kEventsDueMax;
+  static constexpr uint32_t kEventsDueMax = 2;
   bool event_unacknowledged_ = true;
   CloseReason closed_ = CloseReason::kOpen;
   QueueCounters counters_;

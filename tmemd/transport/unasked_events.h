@@ -27,8 +27,7 @@ class UnaskedEvents {
   }
 
  private:
-  // An honest guest sends an unasked one where it meets the daemon half-way, far fewer than one of
-  // eight.
+  // A guest that keeps to the protocol sends none (ring_test); others are forgiven one of nine.
   static constexpr uint32_t kWeight = 8;
   static constexpr uint32_t kFree = 16 * kWeight;
   static constexpr uint32_t kScoreMax = kFree + 8 * kWeight;  // the longest rest

@@ -248,7 +248,11 @@ bool WorkerThread::run_turn(Attachment& attachment, uint32_t* executed) {
   Attachment* waiting = nullptr;
   Queue::Interrupted interrupted;
   if (attached_.size() > 1)
-    interrupted = [&] { return (waiting = find_waiting(attachment)) != nullptr; };
+    interrupted = [&] {
+      // A command waits for a turn, not for what all others have in arrears.
+      if (has_commands_.load(std::memory_order_relaxed)) return false;
+      return (waiting = find_waiting(attachment)) != nullptr;
+    };
   do {
     if (waiting != nullptr) serve_waiting(*std::exchange(waiting, nullptr), attachment, executed);
     const Queue::Turn part = attachment.queue_->run(context_, left, interrupted);
@@ -306,8 +310,8 @@ Attachment* WorkerThread::find_waiting(const Attachment& busy) {
   return nullptr;
 }
 
-// A few times a round, or else who asks again and again would come after each request of others;
-// but one that is far behind has its arrears to take.
+// A few times a round, or else who asks again and again would come after each request of others.
+// One that is far behind may: it takes less than its share, and waits least that way.
 bool WorkerThread::may_interrupt(Attachment& attachment, const Attachment& busy) const {
   if (attachment.served_ns_ > busy.served_ns_) return false;
   if (attachment.interrupts_round_ != round_) {

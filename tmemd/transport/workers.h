@@ -35,7 +35,7 @@ bool spinning_makes_sense();
 class WorkerThread;
 
 // A queue being served. Destroying it waits until its thread does not touch the queue any more (at
-// most one turn); afterwards the ring's memory may be unmapped.
+// most a turn of each); afterwards the ring's memory may be unmapped.
 class Attachment {
  public:
   Attachment(WorkerThread& thread, std::unique_ptr<Queue> queue, int wake_fd,
