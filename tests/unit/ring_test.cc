@@ -321,38 +321,39 @@ TEST_CASE("ring: one notification is asked for each time the queue asks anew") {
   RingWorld ring;
   const auto asked = [&] { return ring.queue->note_event().asked_for; };
   REQUIRE(ring.queue->arm());
-  CHECK(asked());  // of a time before this queue
-  CHECK(asked());
+  for (int i = 0; i < 4; ++i) CHECK(asked());  // of a time before this queue
   CHECK_FALSE(asked());
   REQUIRE(ring.queue->arm());
   CHECK_FALSE(asked());
   REQUIRE(ring.call(ring.request(TMEM_OP_NOP)) == Status::kOk);
   CHECK_FALSE(asked());
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 6; ++i) {
     REQUIRE(ring.queue->arm());
     REQUIRE(ring.call(ring.request(TMEM_OP_NOP)) == Status::kOk);
   }
-  CHECK(asked());  // late
-  CHECK(asked());
+  for (int i = 0; i < 4; ++i) CHECK(asked());  // late
   CHECK_FALSE(asked());
   CHECK(ring.queue->counters().unasked_events.get() == 4);
 }
 
-// As Xen's: one notification, held back from when it is fetched until the queue asks for the next.
+// As Xen's and its driver in dom0: what comes after one that was not acknowledged is held back.
 class LatchedPort final : public Doorbell {
  public:
   void ring() override {}
-  void acknowledge() override { masked_ = false; }
-  void notify() { pending_ = true; }
-  bool fetch() {
-    if (masked_ || !pending_) return false;
-    pending_ = false;
-    return masked_ = true;
+  void acknowledge() override {
+    arrived_ = masked_ = false;
+    if (std::exchange(held_back_, false)) notify();
   }
+  void notify() {
+    (masked_ ? held_back_ : arrived_) = true;
+    masked_ = true;
+  }
+  bool fetch() { return std::exchange(arrived_, false); }
 
  private:
-  bool pending_ = false;
+  bool arrived_ = false;  // in the descriptor
   bool masked_ = false;
+  bool held_back_ = false;
 };
 
 TEST_CASE("ring: a guest that notifies by the rule never does so unasked, whoever is slow") {
@@ -360,24 +361,29 @@ TEST_CASE("ring: a guest that notifies by the rule never does so unasked, whoeve
   LatchedPort port;
   ring.queue.reset();
   ring.queue = *Queue::attach(*ring.view, ring.options, *ring.world.store, ring.client, port);
+  port.notify();  // as binding it does
   std::mt19937 random(80);
-  uint32_t checked = 0;  // of its posts, for whether the queue wants to know
+  uint32_t checked = 0;   // of its posts, for whether the queue wants to know
+  bool notifies = false;  // decided, not done
   uint32_t events = 0;
-  for (int i = 0; i < 100'000; ++i) {
+  for (int i = 0; i < 1'000'000; ++i) {
     const uint32_t posted = ring.control().req_prod;
-    switch (random() % 5) {
+    switch (random() % 6) {
       case 0:
-        if (posted - ring.control().rsp_prod < ring.layout.entries)
+        if (posted == checked && !notifies && posted - ring.control().rsp_prod < 4)
           ring.post(ring.request(TMEM_OP_NOP));
         break;
       case 1:
-        if (tmem_needs_event(ring.control().req_event, posted, checked) != 0) port.notify();
+        if (tmem_needs_event(ring.control().req_event, posted, checked) != 0) notifies = true;
         checked = posted;
         break;
       case 2:
-        (void)ring.queue->run(ring.context, 1 + random() % 4);
+        if (std::exchange(notifies, false)) port.notify();
         break;
       case 3:
+        (void)ring.queue->run(ring.context, 4);
+        break;
+      case 4:
         (void)ring.queue->arm();
         break;
       default:
@@ -386,7 +392,7 @@ TEST_CASE("ring: a guest that notifies by the rule never does so unasked, whoeve
         ++events;
     }
   }
-  CHECK(events > 1'000);
+  CHECK(events > 10'000);
   CHECK(ring.queue->counters().unasked_events.get() == 0);
 }
 

@@ -127,10 +127,11 @@ class Queue {
   uint32_t bad_requests_ = 0;
   uint32_t empty_events_in_row_ = 0;
   uint32_t asked_at_;  // done_ when arm() last asked for a notification
-  // Notifications that were asked for and may still come: the last one, and one of all before,
-  // which are fetched as one. Some may be due before this object is there.
+  // Notifications that were asked for and may still come, as many as can be on their way at once:
+  // the last one, and earlier ones in the descriptor, held back behind it, and about to be sent by
+  // the guest. Those may be due before this object is there.
   uint32_t events_due_ = kEventsDueMax;
-  static constexpr uint32_t kEventsDueMax = 2;
+  static constexpr uint32_t kEventsDueMax = 4;
   bool event_unacknowledged_ = true;
   CloseReason closed_ = CloseReason::kOpen;
   QueueCounters counters_;
