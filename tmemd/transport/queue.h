@@ -132,7 +132,7 @@ class Queue {
   // the guest. Those may be due before this object is there.
   uint32_t events_due_ = kEventsDueMax;
   static constexpr uint32_t kEventsDueMax = 4;
-  bool event_unacknowledged_ = true;
+  bool event_unacknowledged_ = true;  // also one that came before this object was there
   CloseReason closed_ = CloseReason::kOpen;
   QueueCounters counters_;
 #ifdef TMEM_MUTATIONS
