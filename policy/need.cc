@@ -82,7 +82,10 @@ void GuestNeed::prove(const Estimate& estimate, uint64_t elapsed_ms) {
   proven_bytes_ *= fade;
   proven_bytes_ +=
       page_bytes(estimate.rates.persistent_gets + estimate.rates.ephemeral_hits) * elapsed / 1000;
-  proven_bytes_ = std::min(proven_bytes_, static_cast<double>(estimate.facts.settings.max_bytes));
+  const PoolUse& pool = estimate.facts.pool;
+  const double held = page_bytes(static_cast<double>(pool.persistent_pages + pool.ephemeral_pages));
+  held_bytes_ = std::max(held_bytes_ * fade, held);
+  proven_bytes_ = std::min(proven_bytes_, held_bytes_);
 }
 
 double GuestNeed::proven_some() const {

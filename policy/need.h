@@ -52,6 +52,8 @@ class GuestNeed {
   uint64_t least_bytes_ = 0;  // by the newest report: less leaves it nothing to spare
   uint64_t used_bytes_ = 0;   // in RAM and swap, at the last report
   double proven_bytes_ = 0;
+  // The most that it had in the pool of late: a page that is read again and again proves one page.
+  double held_bytes_ = 0;
   double borrowed_bytes_ = 0;
   double some_average_ = 0;
   double some_now_ = 1;  // at the last decision

@@ -22,7 +22,7 @@ const std::vector<Entry>& entries() {
   static const std::vector<Entry> entries = {
       {{"selfballoon+psi",
         "ours: use, returning pages and PSI; shares by weight",
-        {0.00003, 0.0001, 0.0003, 0.0005, 0.0007, 0.001, 0.003, 0.01, 0.05},
+        {0.00003, 0.0001, 0.0003, 0.0005, 0.0007, 0.001, 0.003, 0.01, 0.05, 0.2},
         0.001},
        make_selfballoon_psi},
       {{"static", "a fixed share of each guest's maximum", {1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4}, 1},

@@ -35,7 +35,8 @@ RULES = {
     "tmemd/": ("tmemd/", "policy/", BASE, WIRE),
     "policy/": (BASE,),
     "tools/": ("libtmem/",),
-    "tools/lab/": ("libtmem/", "policy/"),
+    # The laws of the daemon and of the agent are what the lab simulates.
+    "tools/lab/": ("libtmem/", "policy/", "tools/tmem-guestd/shrink_law.h"),
     "guest-kmod/": (ABI,),
     "tests/": ("libtmem/", "tmemd/", "policy/", "tools/"),
     "tests/kmod/": ("guest-kmod/", WIRE),

@@ -286,4 +286,17 @@ TEST_CASE("a recycled number is another guest") {
   CHECK(w.why(1)["report"]["state"] == "none");
 }
 
+TEST_CASE("a number that comes back after there was no guest at all is another guest") {
+  ArbiterWorld w;
+  w.add_guest(1, 900, 480).used_mib = 400;
+  w.steps(5);
+  w.kill(1);
+  w.guests.erase(1);
+  w.host.destroy_domain(1);
+  w.steps(2);
+  w.add_guest(1, 900, 480).used_mib = 400;
+  w.steps(1);
+  CHECK(w.why(1)["report"]["accepted"] == 0);  // the first may be old
+}
+
 }  // namespace tmem::arbiter

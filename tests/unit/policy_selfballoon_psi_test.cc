@@ -111,6 +111,7 @@ TEST_CASE("policy selfballoon+psi: who hurts little yields to whom the pool has 
     CHECK(guests[0].facts.actual_bytes / kMiB >= 360);  // half, but for the pool's tenth
   }
   SECTION("up to a pressure that is small") {
+    guests[1].facts.pool.ephemeral_pages = 100'000;
     guests[1].rates.persistent_gets = 20'000;  // 1 s of waiting in a second
     (void)settle(strategy, guests, 800, 80, now_ms, 20);
     CHECK(guests[0].facts.actual_bytes / kMiB < 260);
@@ -358,7 +359,19 @@ TEST_CASE("policy selfballoon+psi: a liar gets its entitlement, who proves its n
   CHECK(settle(strategy, guests, 800, 200, now_ms, 60) == 360);  // half, but for the pool's tenth
   CHECK(guests[1].facts.actual_bytes / kMiB < 280);
   guests[0].rates.persistent_gets = 2560;  // says the store: 10 MiB a second
+  guests[0].facts.pool.ephemeral_pages = 100'000;
   CHECK(settle(strategy, guests, 800, 200, now_ms, 30) > 500);
+}
+
+TEST_CASE("policy selfballoon+psi: a page that is got again and again proves one page") {
+  SelfballoonPsi strategy(kHarmless);
+  std::vector guests = {guest(1, 300), guest(2, 300)};
+  uint64_t now_ms = 0;
+  guests[0].rates.some_ratio = 1;
+  guests[0].rates.persistent_gets = guests[0].rates.ephemeral_hits = 2560;
+  guests[0].facts.pool.persistent_pages = 1;
+  CHECK(settle(strategy, guests, 800, 200, now_ms, 60) == 360);
+  CHECK(guests[1].facts.actual_bytes / kMiB < 280);  // calm: it does not yield more than it would
 }
 
 }  // namespace tmem::policy

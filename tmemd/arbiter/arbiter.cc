@@ -51,12 +51,9 @@ bool Arbiter::handle_events(uint64_t now_ms) {
   return urgent;
 }
 
-// A turn is for all: who comes too often waits for the next one, and takes no other's place.
 bool Arbiter::may_hurry(DomId id, uint64_t now_ms) {
   const auto guest = guests_.find(id);
-  return guest != guests_.end() && urgent_.has_room(kUrgentTurnsPerSecond, now_ms) &&
-         guest->second.urgent.take(kUrgentTurnsPerGuest, now_ms) &&
-         urgent_.take(kUrgentTurnsPerSecond, now_ms);
+  return guest != guests_.end() && urgent_turns_.take(guest->second.urgent, now_ms);
 }
 
 void Arbiter::settle_mode(uint64_t now_ms) {
@@ -135,6 +132,7 @@ Result<void> Arbiter::take_census(uint64_t now_ms) {
 }
 
 void Arbiter::adopt(std::vector<GuestSight> sights, uint64_t now_ms) {
+  recycled_ = recycled_ || (sights.empty() && !guests_.empty());
   std::map<DomId, Guest> guests;
   for (GuestSight& sight : sights) {
     const store::ClientIdentity identity{sight.uuid, sight.id, sight.name};

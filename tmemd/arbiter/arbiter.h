@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "policy/loop.h"
+#include "policy/urgent_turns.h"
 #include "tmemd/arbiter/census.h"
 #include "tmemd/arbiter/decision_file.h"
 #include "tmemd/arbiter/guest.h"
@@ -54,9 +55,6 @@ struct World {
   std::function<void(const std::string&)> log;   // what is wrong
   std::function<void(const std::string&)> note;  // what is usual
 };
-
-inline constexpr uint32_t kUrgentTurnsPerSecond = 4;
-inline constexpr uint32_t kUrgentTurnsPerGuest = 2;
 
 // Not thread-safe.
 class Arbiter {
@@ -128,8 +126,8 @@ class Arbiter {
   uint64_t rival_asked_ms_ = 0;  // 0: never
   bool let_go_ = false;          // the mode is off, and nothing is left to be undone
   std::string blind_;      // why the last census or look at the host failed; empty: it did not
-  bool recycled_ = false;  // a number has a new owner
-  PerSecond urgent_;       // turns at once, for whomever
+  bool recycled_ = false;  // a number has a new owner, or may have one next time
+  policy::UrgentTurns urgent_turns_;
   uint64_t turns_ = 0;
   std::map<DomId, Guest> guests_;
   std::map<Uuid, GuestRule> changed_;  // by `tmem policy set`

@@ -7,9 +7,9 @@
 
 #include "policy/balloon_progress.h"
 #include "policy/guard.h"
+#include "policy/per_second.h"
 #include "tmemd/arbiter/census.h"
 #include "tmemd/arbiter/handover.h"
-#include "tmemd/arbiter/per_second.h"
 #include "tmemd/arbiter/settings.h"
 
 namespace tmem::arbiter {
@@ -20,7 +20,7 @@ struct Guest {
   policy::GuestSettings settings;
   Handover handover;
   policy::BalloonProgress progress;
-  PerSecond urgent;          // turns at once that it was given
+  policy::PerSecond urgent;  // turns at once that it was given
   uint64_t first_bytes = 0;  // what it had when it was first planned
   bool reported = false;     // a report of its agent was believed
   bool told = false;         // its agent, by this tmemd, to set the balloon

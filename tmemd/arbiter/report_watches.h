@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "tmemd/arbiter/per_second.h"
+#include "policy/per_second.h"
 #include "tmemd/transport/xen/platform.h"
 
 namespace tmem::arbiter {
@@ -36,7 +36,7 @@ class ReportWatches {
   struct Guest {
     bool watched = false;
     uint64_t again_ms = 0;  // while it is not watched
-    PerSecond events;
+    policy::PerSecond events;
     WatchCounters counters;
   };
   void watch(DomId id, Guest& guest);

@@ -11,6 +11,13 @@ uint64_t scaled(uint64_t pages, double factor) {
   return static_cast<uint64_t>(static_cast<double>(pages) * factor) * kPageBytes;
 }
 
+// As the kernel's MemAvailable.
+uint64_t available_pages(const SimGuest& guest) {
+  const uint64_t low = guest.watermark_pages();
+  const uint64_t cache = guest.file_pages();
+  return guest.free_pages() - std::min(guest.free_pages(), low) + cache - std::min(cache / 2, low);
+}
+
 uint64_t used_bytes(const SimGuest& guest) {
   return (guest.anon_pages() + guest.swapped_pages()) * kPageBytes;
 }
@@ -23,7 +30,9 @@ Agent::Agent(const GuestScript& script, const AgentConstants& constants,
     : script_(script),
       constants_(constants),
       is_ours_(strategy.wants_urgent()),
-      period_ms_(std::min(constants.period_ms, strategy.period_ms())) {}
+      period_ms_(std::min(constants.period_ms, strategy.period_ms())) {
+  shrink_law_init(&shrink_, constants.shrink_pages_per_s);
+}
 
 bool Agent::observe(const SimGuest& guest, uint32_t tick, std::optional<std::string>& node) {
   if (!script_.has_agent) return false;
@@ -31,6 +40,7 @@ bool Agent::observe(const SimGuest& guest, uint32_t tick, std::optional<std::str
   const bool urgent = trigger_fires(guest.some_us_of_tick(), now_ms);
   if (urgent) {
     ++urgent_;
+    alarmed_ = true;
     active_until_ms_ = now_ms + constants_.stays_active_ms;
   }
   const bool due = is_ours_ ? is_due(guest, now_ms) : is_due_to_another(guest, now_ms);
@@ -94,17 +104,32 @@ bool Agent::trigger_fires(double some_us, uint32_t now_ms) {
   return true;
 }
 
+void Agent::self_shrink(SimGuest& guest, uint64_t held_pages, uint32_t tick) {
+  const uint32_t now_ms = (tick + 1) * kTickMs;
+  if (!script_.has_agent || now_ms % constants_.period_ms != 0) return;
+  const GuestCounters& counters = guest.counters();
+  const ShrinkInput input{now_ms,
+                          guest.actual_pages() * kPageBytes / kKiB,
+                          available_pages(guest) * kPageBytes / kKiB,
+                          counters.swap_out_pages,
+                          counters.refault_pages + counters.swap_in_pages,
+                          /*has_pressure=*/true,
+                          static_cast<uint64_t>(counters.some_us),
+                          alarmed_};
+  alarmed_ = false;
+  if (!shrink_law_calm(&shrink_, &input) || held_pages == 0) return;
+  const uint32_t pages = shrink_law_pages(&shrink_, held_pages);
+  shrink_law_done(&shrink_, static_cast<uint32_t>(guest.bring_back(pages)), 0);
+}
+
 policy::Sample Agent::read(const SimGuest& guest, uint32_t now_ms) const {
   const double lie = script_.lie_factor;
-  const uint64_t low = guest.watermark_pages();
   const uint64_t cache = guest.file_pages();
-  const uint64_t usable_cache = cache - std::min(cache / 2, low);
-  const uint64_t usable_free = guest.free_pages() - std::min(guest.free_pages(), low);
   policy::Sample sample;
   sample.uptime_ms = now_ms;
   sample.total_bytes = guest.actual_pages() * kPageBytes;
   sample.free_bytes = scaled(guest.free_pages(), 1 / lie);
-  sample.available_bytes = scaled(usable_free + usable_cache, 1 / lie);
+  sample.available_bytes = scaled(available_pages(guest), 1 / lie);
   sample.cache_bytes = scaled(cache, 1 / lie);
   // No more than it has: that would be found out.
   sample.anon_bytes = std::min(scaled(guest.anon_pages(), lie), sample.total_bytes);

@@ -8,6 +8,7 @@
 
 #include "policy/strategy.h"
 #include "tools/lab/policies/sim_guest.h"
+#include "tools/tmem-guestd/shrink_law.h"
 
 namespace tmem::lab::policies {
 
@@ -19,6 +20,8 @@ class Agent {
   // After each tick of the guest: writes `node` when a report is due, or urgent. True: it is
   // urgent.
   bool observe(const SimGuest& guest, uint32_t tick, std::optional<std::string>& node);
+  // Self-shrinking, with a pool, each second: by tmem-guestd's own law.
+  void self_shrink(SimGuest& guest, uint64_t held_pages, uint32_t tick);
 
  private:
   bool trigger_fires(double some_us, uint32_t now_ms);
@@ -43,6 +46,9 @@ class Agent {
   uint32_t fired_ms_ = 0;
   uint32_t fired_count_ = 0;
   uint32_t quiet_until_ms_ = 0;
+
+  ShrinkLaw shrink_;
+  bool alarmed_ = false;  // since shrink_ looked last
 };
 
 }  // namespace tmem::lab::policies

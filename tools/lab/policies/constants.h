@@ -84,10 +84,7 @@ struct AgentConstants {
   uint32_t trigger_stall_ms = 50;
   uint32_t urgent_max = 5;  // events, then none for
   uint32_t urgent_pause_ms = 1000;
-  // Self-shrinking, with a pool: after so long a calm, pages of swap come back into free memory.
-  uint32_t shrink_calm_ms = 3000;
-  uint32_t shrink_period_ms = 5000;
-  uint32_t shrink_divisor = 20;  // each period, 1/20 of them: as in Linux' frontswap_selfshrink
+  uint32_t shrink_pages_per_s = 4096;  // --shrink of tmem-guestd, whose law it is
 };
 
 // What is measured.

@@ -188,7 +188,6 @@ void SimGuest::run(uint32_t tick) {
   some_us_of_tick_ = pressure.some_us;
   counters_.some_us += pressure.some_us;
   counters_.full_us += pressure.full_us;
-  if (pressure.some_us > 0) calm_since_tick_ = tick + 1;
 }
 
 // A period give or take a quarter; each chunk has its own numbers, whatever a policy does.

@@ -18,6 +18,7 @@ namespace tmem::lab::policies {
 struct GuestCounters {
   uint64_t refault_pages = 0;  // of files, that had been evicted
   uint64_t swap_in_pages = 0;
+  uint64_t swap_out_pages = 0;
   uint64_t disk_read_pages = 0;  // of both, from the disk; first reads of a file are not in it
   double some_us = 0;
   double full_us = 0;
@@ -35,8 +36,9 @@ class SimGuest {
   void inflate(uint64_t target_pages);
   // Programs and kernel, one tick.
   void run(uint32_t tick);
-  // A twentieth of the swap in the pool comes home, where there is room and calm.
-  void self_shrink(uint32_t tick);
+  // Reads up to so many pages of its swap in the pool, into memory that it frees for them. How
+  // many.
+  uint64_t bring_back(uint64_t pages);
 
   uint64_t actual_pages() const { return actual_pages_; }
   uint64_t free_pages() const { return free_pages_; }
@@ -127,8 +129,7 @@ class SimGuest {
   Wheel wheel_;
   TaskStalls stalls_;
   size_t next_event_ = 0;
-  uint32_t calm_since_tick_ = 0;
-  uint32_t shrink_at_ = 0;  // where self_shrink() goes on
+  uint32_t back_at_ = 0;  // where bring_back() goes on
 
   GuestCounters counters_;
   double some_us_of_tick_ = 0;

@@ -49,6 +49,7 @@ SimHost::SimHost(const Scenario& scenario, const Constants& constants, policy::S
     input.facts.settings.max_bytes = script.max_pages * kPageBytes;
     inputs_.push_back(std::move(input));
   }
+  urgent_turns_of_.resize(inputs_.size());
   estimates_.resize(inputs_.size());
   progress_.resize(inputs_.size());
 }
@@ -71,13 +72,14 @@ void SimHost::tick() {
     if (!is_stuck(turn(i))) guests_[turn(i)]->deflate(target_pages_[turn(i)]);
   pool_.keep_head_room();
   bool urgent = false;
-  const uint32_t shrink_ticks = constants_.agent.shrink_period_ms / kTickMs;
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t id = turn(i);
     guests_[id]->run(tick_);
-    if (tick_ % shrink_ticks == 0 && scenario_.guests[id].has_agent)
-      guests_[id]->self_shrink(tick_);
-    urgent |= agents_[id].observe(*guests_[id], tick_, inputs_[id].report);
+    if (pool_.enabled())
+      agents_[id].self_shrink(*guests_[id], pool_.use(id).persistent_pages, tick_);
+    const bool short_of_memory = agents_[id].observe(*guests_[id], tick_, inputs_[id].report);
+    urgent |= short_of_memory && strategy_.wants_urgent() &&
+              urgent_turns_.take(urgent_turns_of_[id], tick_ * kTickMs);
   }
   disk_.end_tick();
   if (tick_ % kTaxTicks == 0) tax_idle_guests();
@@ -85,8 +87,7 @@ void SimHost::tick() {
   measure();
   TMEM_ASSERT(pool_.guests_bytes() + pool_.held_bytes() <= pool_.total_bytes());
   ++tick_;
-  if (tick_ * kTickMs % strategy_.period_ms() == 0 || (urgent && strategy_.wants_urgent()))
-    decide();
+  if (tick_ * kTickMs % strategy_.period_ms() == 0 || urgent) decide();
 }
 
 bool SimHost::is_measured() const {

@@ -9,6 +9,7 @@
 #include "policy/estimator.h"
 #include "policy/idle_tax.h"
 #include "policy/strategy.h"
+#include "policy/urgent_turns.h"
 #include "tools/lab/policies/agent.h"
 #include "tools/lab/policies/measure.h"
 
@@ -52,6 +53,8 @@ class SimHost {
   std::vector<Measure> measures_;
   std::vector<uint64_t> target_pages_;
   std::vector<policy::BalloonProgress> progress_;
+  policy::UrgentTurns urgent_turns_;
+  std::vector<policy::PerSecond> urgent_turns_of_;
   policy::Estimator estimator_;
   policy::IdleTax idle_tax_;
   std::vector<policy::GuestInput> inputs_;

@@ -133,6 +133,7 @@ uint32_t SimGuest::evict_from(uint32_t c, uint32_t pages, double& wait_us) {
 // To the pool while it has room; else to the disk.
 void SimGuest::evict_anon(uint32_t c, uint32_t pages, double& wait_us) {
   const uint32_t pooled = pool_.put_persistent(id_, c, pages);
+  counters_.swap_out_pages += pages;
   wait_us += pooled * constants_.pool.put_page_us;
   const uint32_t written = pages - pooled;
   chunks_[c].swapped += written;
@@ -179,29 +180,27 @@ void SimGuest::inflate(uint64_t target_pages) {
   pool_.give_back(taken);
 }
 
-void SimGuest::self_shrink(uint32_t tick) {
-  const uint64_t held = pool_.use(id_).persistent_pages;
-  const AgentConstants& agent = constants_.agent;
-  if (held == 0 || (tick - std::min(tick, calm_since_tick_)) * kTickMs < agent.shrink_calm_ms)
-    return;
-  const uint64_t reserve = 2 * watermark_pages();
-  uint64_t wanted = std::min(std::max<uint64_t>(held / agent.shrink_divisor, 1),
-                             free_pages_ - std::min(free_pages_, reserve));
+uint64_t SimGuest::bring_back(uint64_t pages) {
+  background_reclaim(pages + watermark_pages());
+  const uint64_t spare = free_pages_ - std::min(free_pages_, watermark_pages());
+  uint64_t wanted = std::min(pages, spare);
+  const uint64_t all = wanted;
   for (uint32_t looked = 0; wanted > 0 && looked < chunks_.size(); ++looked) {
-    const uint32_t c = shrink_at_;
+    const uint32_t c = back_at_;
     Chunk& chunk = chunks_[c];
-    const auto pages =
+    const auto some =
         chunk.kind == Kind::kAnon
             ? static_cast<uint32_t>(std::min<uint64_t>(wanted, pool_.pages_of(id_, c)))
             : 0;
-    if (pages > 0) {
-      pool_.get_persistent(id_, c, pages);
+    if (some > 0) {
+      pool_.get_persistent(id_, c, some);
       if (chunk.resident == 0) chunk.is_active = true;
-      make_resident(c, pages);
-      wanted -= pages;
+      make_resident(c, some);
+      wanted -= some;
     }
-    if (wanted > 0) shrink_at_ = (shrink_at_ + 1) % static_cast<uint32_t>(chunks_.size());
+    if (wanted > 0) back_at_ = (back_at_ + 1) % static_cast<uint32_t>(chunks_.size());
   }
+  return all - wanted;
 }
 
 }  // namespace tmem::lab::policies

@@ -3,7 +3,7 @@
 #pragma once
 #include <cstdint>
 
-namespace tmem::arbiter {
+namespace tmem::policy {
 
 class PerSecond {
  public:
@@ -26,4 +26,4 @@ class PerSecond {
   uint32_t count_ = 0;
 };
 
-}  // namespace tmem::arbiter
+}  // namespace tmem::policy
