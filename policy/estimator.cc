@@ -2,6 +2,7 @@
 #include "policy/estimator.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "libtmem/base/units.h"
@@ -13,6 +14,7 @@ namespace {
 constexpr uint64_t kTotalSlackBytes = 64 * kMiB;
 // No machine reads pages from a disk or the pool faster.
 constexpr double kPagesPerSecondMax = 4e6;
+constexpr uint64_t kSwingPart = 8;
 // What a page that was read back made a task wait, where the guest cannot tell: several come with
 // one request to a disk (docs/lab-policies.md), each alone from the pool.
 constexpr double kReadBackUs = 30;
@@ -88,6 +90,17 @@ const char* name_of(ReportState state) {
   return "";
 }
 
+void Estimator::count_swing(const Sample& now, Guest& guest) {
+  const auto used = [](const Sample& sample) {
+    return static_cast<int64_t>(minus_or_zero(sample.total_bytes, sample.available_bytes));
+  };
+  const int64_t step = used(now) - used(*guest.sample);
+  if (std::abs(step) < static_cast<int64_t>(now.total_bytes / kSwingPart)) return;
+  const int direction = step > 0 ? 1 : -1;
+  if (direction == -guest.direction) ++guest.counters.swings;
+  guest.direction = direction;
+}
+
 // A text that did not change is no new report, whatever it says. Nor is one that stands there when
 // the guest is first looked at: its agent may be gone for hours.
 void Estimator::read_report(uint64_t now_ms, const GuestInput& input, Guest& guest,
@@ -112,6 +125,7 @@ void Estimator::read_report(uint64_t now_ms, const GuestInput& input, Guest& gue
     return;
   }
   ++guest.counters.accepted;
+  if (guest.sample) count_swing(*sample, guest);
   if (guest.sample && now_ms > guest.sample_ms) {
     estimate.rates = rates_between(*guest.sample, *sample, now_ms - guest.sample_ms);
     estimate.urgent = sample->urgent > guest.sample->urgent;
@@ -135,6 +149,7 @@ Estimate Estimator::update(uint64_t now_ms, const GuestInput& input) {
     estimate.sample_age_ms = now_ms - guest.sample_ms;
     if (estimate.sample_age_ms > kReportStaleMs) {
       guest.sample.reset();
+      ++guest.counters.stale;
       if (guest.state == ReportState::kFresh) guest.state = ReportState::kStale;
     }
   }

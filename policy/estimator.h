@@ -22,6 +22,9 @@ struct ReportCounters {
   uint64_t accepted = 0;
   uint64_t malformed = 0;
   uint64_t absurd = 0;
+  uint64_t stale = 0;  // how often there was none for too long
+  // Memory in use that went by an eighth of all, and came as far back with the next such step.
+  uint64_t swings = 0;
 };
 
 class Estimator {
@@ -44,12 +47,14 @@ class Estimator {
     std::string text;  // of the last report, good or bad
     std::optional<Sample> sample;
     uint64_t sample_ms = 0;
+    int direction = 0;  // of the last large step of memory in use
     ReportState state = ReportState::kNone;
     ReportCounters counters;
     std::string complaint;
   };
   static void read_report(uint64_t now_ms, const GuestInput& input, Guest& guest,
                           Estimate& estimate);
+  static void count_swing(const Sample& now, Guest& guest);
 
   std::map<GuestId, Guest> guests_;
 };

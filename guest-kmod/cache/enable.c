@@ -56,6 +56,20 @@ static void stop(struct cache_disk *disk)
 	destroy_workqueue(submit_queue);
 }
 
+/* Under enable_mutex. Whether a disk is left. */
+static bool stop_dead(void)
+{
+	bool left = false;
+	unsigned int i;
+
+	for (i = 1; i < CACHE_NUMBERS; i++) {
+		if (hooked[i] && test_bit(GD_DEAD, &hooked[i]->gendisk->state))
+			stop(hooked[i]);
+		left |= hooked[i] != NULL;
+	}
+	return left;
+}
+
 static const char *objection(struct gendisk *gendisk, bool force)
 {
 	const char *why = cache_hook_impossible(gendisk);
@@ -124,6 +138,7 @@ int cache_enable(const char *what)
 		pr_err("%s cannot be opened: error %d\n", path, err);
 	} else {
 		mutex_lock(&enable_mutex);
+		stop_dead(); /* one of this name may have been there */
 		err = enable_bdev(tmem_bdev_of(handle), force);
 		mutex_unlock(&enable_mutex);
 		tmem_bdev_close(handle);
@@ -151,16 +166,8 @@ int cache_disable(const char *name)
 
 static void watch(struct work_struct *work)
 {
-	bool again = false;
-	unsigned int i;
-
 	mutex_lock(&enable_mutex);
-	for (i = 1; i < CACHE_NUMBERS; i++) {
-		if (hooked[i] && test_bit(GD_DEAD, &hooked[i]->gendisk->state))
-			stop(hooked[i]);
-		again |= hooked[i] != NULL;
-	}
-	mutex_unlock(&enable_mutex);
-	if (again)
+	if (stop_dead())
 		schedule_delayed_work(&watch_work, msecs_to_jiffies(WATCH_MS));
+	mutex_unlock(&enable_mutex);
 }

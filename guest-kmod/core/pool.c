@@ -247,7 +247,11 @@ int tmem_pool_flush(struct tmem_pool *pool)
 	mutex_lock(&tmem.lifecycle);
 	if (pool->state == POOL_UP) {
 		pool_set(pool, POOL_DRAINING);
-		error = drained(pool) ? tmem_command(pool, TMEM_OP_POOL_FLUSH) : -ETIMEDOUT;
+		/* Suspended: no answer is taken before the worker thaws, and that needs the lock. */
+		if (tmem.suspended)
+			error = -EAGAIN;
+		else
+			error = drained(pool) ? tmem_command(pool, TMEM_OP_POOL_FLUSH) : -ETIMEDOUT;
 		if (error > 0)
 			error = -EIO;
 		if (error) {

@@ -110,7 +110,7 @@ class CliTest(unittest.TestCase):
         self.assertRegex(text, r"(?m)^  set by +: not tmemd: the policy only advises$")
         self.assertRegex(text, r"(?m)^  report +: fresh, the last good one 0\.0 s ago$")
         self.assertRegex(text, r"(?m)^  wish +: [0-9.]+ MiB, calm: nothing hurt, so a little less$")
-        self.assertRegex(text, r"(?m)^ +\d+ accepted, 0 malformed, 0 absurd, \d+ events, ")
+        self.assertRegex(text, r"(?m)^ +\d+ accepted, 0 malformed, 0 absurd, 0 times stale, 0 swings, \d+ events, ")
         both = self.json("why")["guests"]
         self.assertEqual([g["name"] for g in both], ["alpha", "beta"])
         self.assertEqual(both[0]["pool"]["persistent_pages"], 50)

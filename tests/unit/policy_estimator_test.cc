@@ -130,7 +130,26 @@ TEST_CASE("policy estimator: silence is calm, and after half a minute the report
   const Estimate stale = estimator.update(2001 + kReportStaleMs, input(second));
   CHECK_FALSE(stale.sample);
   CHECK(stale.report == ReportState::kStale);
+  CHECK(estimator.update(50'000, input(second)).report == ReportState::kStale);
+  CHECK(estimator.counters(kGuest).stale == 1);
   CHECK(estimator.update(60'000, input(sample(3))).sample);
+}
+
+TEST_CASE("policy estimator: memory in use that goes up and down is counted") {
+  Estimator estimator = seen();
+  const auto swings_after = [&](uint64_t sequence, uint64_t available_mib) {
+    Sample one = sample(sequence);
+    one.available_bytes = available_mib * kMiB;
+    (void)estimator.update(1000 * sequence, input(one));
+    return estimator.counters(kGuest).swings;
+  };
+  CHECK(swings_after(1, 100) == 0);
+  CHECK(swings_after(2, 120) == 0);  // a tenth of all
+  CHECK(swings_after(3, 100) == 0);
+  CHECK(swings_after(4, 50) == 0);
+  CHECK(swings_after(5, 20) == 0);  // the same way
+  CHECK(swings_after(6, 60) == 1);
+  CHECK(swings_after(7, 20) == 2);
 }
 
 TEST_CASE("policy estimator: what is malformed or absurd leaves the last good one") {

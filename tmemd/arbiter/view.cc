@@ -69,6 +69,8 @@ json report_json(const policy::GuestRecord& record, const policy::ReportCounters
           {"accepted", counters.accepted},
           {"malformed", counters.malformed},
           {"absurd", counters.absurd},
+          {"stale", counters.stale},
+          {"swings", counters.swings},
           {"events", watch.events},
           {"watch_dropped", watch.dropped}};
 }

@@ -64,10 +64,12 @@ std::string report_text(const json& guest) {
   if (const std::string complaint = text_at(report, "/complaint"); !complaint.empty())
     text += fmt::format("\n                {}", plain(complaint));
   text += fmt::format(
-      "\n                {} accepted, {} malformed, {} absurd, {} events, watch "
+      "\n                {} accepted, {} malformed, {} absurd, {} times stale, {} swings, "
+      "{} events, watch "
       "dropped {} times",
       number_at(report, "/accepted"), number_at(report, "/malformed"), number_at(report, "/absurd"),
-      number_at(report, "/events"), number_at(report, "/watch_dropped"));
+      number_at(report, "/stale"), number_at(report, "/swings"), number_at(report, "/events"),
+      number_at(report, "/watch_dropped"));
   if (sample.is_object())
     text += fmt::format(
         "\n                total {} MiB, available {}, committed {}, swap {}{}",

@@ -26,6 +26,12 @@ std::string text_of(BusState state) {
   return std::to_string(static_cast<uint32_t>(state));
 }
 
+// Where a frontend may go at any time.
+bool may_leave_to(BusState state) {
+  return state == BusState::kInitialising || state == BusState::kClosing ||
+         state == BusState::kClosed;
+}
+
 }  // namespace
 
 Guest::Guest(GuestWorld& world, store::ClientIdentity identity)
@@ -136,17 +142,17 @@ void Guest::follow(BusState state) {
   switch (phase_) {
     case Phase::kTakingOver:
       if (state == BusState::kInitialised || state == BusState::kConnected) return try_connect();
-      return hang_up("the frontend closed");
+      return hang_up(state);
     case Phase::kOffered:
       if (state == BusState::kInitialised && !(evacuating_ && is_away())) return try_connect();
       if (state == BusState::kConnected)
         return refuse({Errc::kMalformed, "the frontend went to state 4 before the backend"});
-      if (state == BusState::kNone) return hang_up("the frontend's nodes are gone");
+      if (state != BusState::kInitialised && !may_leave_to(state)) return hang_up(state);
       due_ms_ = kNever;
       return;
     case Phase::kConnected:
       if (state == BusState::kInitialised || state == BusState::kConnected) return;
-      return hang_up("the frontend went to state " + text_of(state));
+      return hang_up(state);
     case Phase::kClosed:
       return look_when_closed(state);
   }
@@ -232,11 +238,15 @@ void Guest::refuse(const Error& error) {
   look();
 }
 
-void Guest::hang_up(const std::string& why) {
-  if (connection_ != nullptr) {
-    ++world_.counters.hung_up;
+// The frontend left its part of the handshake: as it may at any time, or to where there is no way.
+void Guest::hang_up(BusState state) {
+  const std::string why = state == BusState::kNone ? "the frontend's state is gone, or no number"
+                                                   : "the frontend went to state " + text_of(state);
+  if (connection_ != nullptr) ++world_.counters.hung_up;
+  if (!may_leave_to(state))
+    report(why);
+  else if (connection_ != nullptr)
     world_.options.note(title() + " is disconnected: " + why);
-  }
   close_backend();
   look();
 }

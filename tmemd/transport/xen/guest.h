@@ -123,7 +123,7 @@ class Guest {
   Result<void> ensure_client();
   void connected();
   void refuse(const Error& error);
-  void hang_up(const std::string& why);
+  void hang_up(BusState state);
   void drop_connection();
   void drop_client();
   void close_backend();

@@ -26,7 +26,7 @@ STEADY = ("quiet", "rewrite", "states", "flood", "pingpong")
 THROUGHPUT = 0.9
 SETTINGS = {"TURNS": 20, "TURN_MS": 500, "PAUSE_US": 5000, "ERROR_MAX": 0.25,
             "ATTACKS": " ".join((*CLOSED, *REFUSED, *ALLOWED))}
-LONG = {"LIMIT_S": 5400, "SETTINGS": {"TURNS": 120, "ERROR_MAX": 0.1}}
+LONG = {"LIMIT_S": 5400, "SETTINGS": {"TURNS": 120, "ERROR_MAX": 0.05}}
 
 
 def throughput(result, attack):

@@ -6,6 +6,7 @@ script=/bed/scenarios/restart/guest.sh
 step() { guest_report g1 "$(guest_start g1 sh $script "$@")" 300 "$2."; }
 connected() { guest_run g1 60 '[ $(cat /sys/kernel/tmem/state) = connected ]'; }
 noticed() { guest_run g1 20 '[ $(cat /sys/kernel/tmem/state) = daemon-gone ]'; }
+given_up() { guest_run g1 20 '[ $(cat /sys/kernel/tmem/state) != connected ]'; }
 killed() {
   tmemd_stop KILL
   wait_for 30 noticed || fail "the guest does not notice"
@@ -30,6 +31,20 @@ step slots anew read 1 1000 3
 step slots still_lost read 1001 1000 2
 step files back
 step files back_again
+
+# Not killed but silent: who reads is told so after persistent_get_ms, and after silent_ms the guest hangs up.
+guest_run g1 20 sh $script limits 3000 6000
+kill -STOP "$(tmemd_pid)"
+begin=$(uptime_ms)
+step slots silent read 1 4 3
+count silent.ms $(($(uptime_ms) - begin))
+wait_for 30 given_up || fail "the guest does not hang up"
+kill -CONT "$(tmemd_pid)"
+wait_for 120 connected || fail "the guest does not come back to a tmemd that was silent"
+guest_run g1 20 sh $script limits 60000 30000
+step slots after_silence read 1 1000 3
+step slots rewritten write 1 1000 4
+step slots at_last read 1 1000 4
 
 # Swap, with traffic in flight.
 guest_run g1 60 sh $script swapon || die "swap cannot be started"

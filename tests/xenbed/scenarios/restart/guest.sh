@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Usage: guest.sh start | swapon | end
+# Usage: guest.sh start | limits PERSISTENT_GET_MS SILENT_MS | swapon | end
 #        guest.sh slots NAME write|read FIRST PAGES VERSION | files NAME | hog MIB OPERATIONS
 . /bed/lib.sh
 survive "$@"
@@ -19,6 +19,10 @@ case "$1" in
     status=$?
     [ $status -ne 3 ] || status=0  # lost: the scenario counts
     exit $status
+    ;;
+  limits)
+    echo "$2" > /sys/module/tmem_core/parameters/persistent_get_ms
+    echo "$3" > /sys/module/tmem_core/parameters/silent_ms
     ;;
   files)
     echo 1 > /proc/sys/vm/drop_caches

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from bed.scenario import Disk
 
-SUMMARY = "tmemd is killed under a guest's traffic: lost pages are errors, never wrong; it goes on"
+SUMMARY = "tmemd is killed or stands still under a guest's traffic: lost pages are errors, never wrong; it goes on"
 LIMIT_S = 900
 HOST_MIB = 1280
 DOM0_MIB = 448
@@ -32,8 +32,20 @@ def check_files(result):
     yield result.at_least("back_again.hits", 1000)
 
 
+def check_silence(result):
+    """Of a tmemd that stands still a read fails in bounded time, and nothing is lost by it."""
+    yield result.equal("silent.lost", 4)
+    yield result.at_least("silent.ms", 3000)
+    yield result.at_most("silent.ms", 20000)
+    for name, intact in (("silent", 0), ("after_silence", 1000), ("at_last", 1000)):
+        yield result.equal(f"{name}.intact", intact)
+        for what in ("zero", "old", "wrong"):
+            yield result.equal(f"{name}.{what}", 0)
+
+
 def check(result):
     yield from check_slots(result)
+    yield from check_silence(result)
     yield from check_files(result)
     yield result.equal("hog.wrong", 0)
     yield result.at_least("hog.lost", 1)
