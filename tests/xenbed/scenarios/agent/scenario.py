@@ -15,10 +15,10 @@ def check(result):
     yield result.at_least("first.total_bytes", 100 << 20)
     yield result.at_least("first.reserve_bytes", 1 << 20)
     yield result.at_most("first.reserve_bytes", 64 << 20)
-    # Calm: heartbeats, and next to no CPU: 0.1 % of hardware, which is 20 times as fast as this, or more.
+    # Calm: heartbeats, and less than 0.1 % of this slow machine's CPU.
     yield result.at_least("calm.reports", 3)
     yield result.at_most("calm.reports", 8)
-    yield result.at_most("calm.cpu_us_per_s", 20000)
+    yield result.at_most("calm.cpu_us_per_s", 1000)
     # Other guests see nothing and change nothing.
     yield result.at_least("other.read_status", 1)
     yield result.at_least("other.write_status", 1)
