@@ -42,6 +42,13 @@ for name in g1 g2; do
   wait_for 20 writer_is $name guest || fail "$name is not given its balloon"
   wait_for 20 acknowledged $name || fail "$name does not take its balloon"
 done
+# Its bounds are not the guest's to write.
+for node in mode min_kib max_kib; do
+  status=0
+  guest_run g1 20 "xenstore-write tmem/$node 99999999" || status=$?
+  count forbidden.$node.status $status
+  [ "$(xenstore-read "/local/domain/$(domid g1)/tmem/$node")" != 99999999 ] || fail "a guest wrote $node"
+done
 sleep 10
 told own_idle g1
 own_begin=$(uptime_ms)
@@ -106,6 +113,8 @@ wait_for 30 report_is g1 fresh || fail "an honest agent is not believed after a 
 guest_run g2 30 sh $guest_script silence
 wait_for 60 report_is g2 stale || fail "silence is not noticed"
 told silent g2
+sleep 10
+told still_silent g2
 states end
 guest_run g3 30 true || fail "g3 does not answer"
 recorder_stop
