@@ -97,11 +97,11 @@ domid() {
   esac
 }
 
-# guest_create NAME pv|pvh MEMORY_MIB [LINE of xl.cfg...]: and waits until its agent is ready.
+# [VCPUS=1] guest_create NAME pv|pvh MEMORY_MIB [LINE of xl.cfg...]: and waits until its agent is ready.
 guest_create() {
   local name=$1
   {
-    printf 'name="%s"\ntype="%s"\nmemory=%s\nvcpus=1\n' "$1" "$2" "$3"
+    printf 'name="%s"\ntype="%s"\nmemory=%s\nvcpus=%s\n' "$1" "$2" "$3" "${VCPUS:-1}"
     printf 'kernel="/bed/vmlinux"\nramdisk="/bed/guest.img"\n'
     # ramfs: the agent's files are never swapped out, so it survives what the guest loses.
     printf 'extra="console=hvc0 loglevel=5 panic=-1 rootfstype=ramfs guest=%s"\n' "$1"

@@ -7,7 +7,6 @@ LIMIT_S = 900
 HOST_MIB = 1280
 DOM0_MIB = 448
 ORDER = 60
-GATE = False
 SETTINGS = {"OPERATIONS": 4000}
 DISKS = (Disk("both-files", 128, "ext4", ("--mib", "48", "--seed", "6")),)
 
