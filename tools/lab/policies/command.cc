@@ -59,6 +59,8 @@ CLI::App* add_command(CLI::App& app, CommandLine& line) {
   command->add_option("--count", line.count, "scenarios (default: one of each family)");
   command->add_flag("--knobs", line.all_knobs, "each policy with each value of its knob");
   command->add_flag("--hard-disk", line.hard_disk, "a disk of 7200 rpm, in place of a SATA SSD");
+  command->add_flag("--no-write-back", line.no_write_back,
+                    "what lies in the pool for long never goes home to its guest's disk");
   command
       ->add_option("--eviction", line.eviction,
                    "of the pool's ephemeral pages: ours, or old-documented and old-shipped, which "
@@ -74,6 +76,7 @@ CLI::App* add_command(CLI::App& app, CommandLine& line) {
 Result<void> run_command(const CommandLine& line) {
   Constants constants;
   if (line.hard_disk) constants.disk = kHardDisk;
+  if (line.no_write_back) constants.write_back.guest_mib_s = 0;
   if (line.eviction == "old-documented") constants.pool.eviction = Eviction::kDocumented;
   if (line.eviction == "old-shipped") constants.pool.eviction = Eviction::kShipped;
   Evaluation evaluation;

@@ -16,6 +16,7 @@ struct CommandLine {
   uint32_t count = 0;
   bool all_knobs = false;
   bool hard_disk = false;
+  bool no_write_back = false;
   std::string eviction = "ours";
   uint32_t threads = 0;
   std::string json_path;

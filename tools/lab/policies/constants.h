@@ -14,6 +14,10 @@ inline constexpr uint32_t kTickMs = 100;
 inline constexpr double kTickUs = kTickMs * 1000.0;
 inline constexpr uint32_t kChunkPages = 1024;  // 4 MiB
 
+constexpr double pages_per_tick(double mib_s) {
+  return mib_s * (kMiB / kPageBytes) * kTickMs / 1000;
+}
+
 // One disk, shared by all guests. A request waits for what is queued, then takes the latency and
 // its transfer; the disk is busy for the larger of its transfer and request_us.
 struct DiskConstants {
@@ -68,6 +72,14 @@ struct BalloonConstants {
   double down_mib_s = 435;  // and never faster than the guest's reclaim
 };
 
+// Ours, guest-kmod/swap: a page that has been in the pool for so long goes home to the guest's
+// disk, at this rate, while the host wants it (policy/write_back.h). Rate 0: never.
+struct WriteBackConstants {
+  uint32_t period_ms = 1000;  // between the host's decisions, tmemd's
+  uint32_t age_ms = 30'000;
+  double guest_mib_s = 8;
+};
+
 // The guest's agent: a report a second, another when PSI's trigger fires. Ours, as in
 // tools/tmem-guestd/pace.c, only while something moves; then it looks less often. For a strategy
 // with a shorter period, one at each of its ticks where memory in use has changed by what that
@@ -102,6 +114,7 @@ struct Constants {
   PoolConstants pool;
   GuestConstants guest;
   BalloonConstants balloon;
+  WriteBackConstants write_back;
   AgentConstants agent;
   MeasureConstants measure;
 };

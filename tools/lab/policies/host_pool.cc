@@ -27,6 +27,11 @@ HostPool::HostPool(const Scenario& scenario, const PoolConstants& constants, boo
   clients_.resize(guests_.size());
 }
 
+uint64_t HostPool::limit_bytes() const {
+  const uint64_t room_bytes = free_bytes() + freeable_bytes();
+  return persistent_bytes() + room_bytes - std::min(room_bytes, head_room_bytes_);
+}
+
 void HostPool::set_weights(std::span<const uint32_t> weights) {
   for (size_t i = 0; i < guests_.size(); ++i) guests_[i].weight = weights[i];
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The host's memory and the pool in it. The pool holds what guests put, at a fixed size a page; it
 // has what no guest has, but the head-room. Ephemeral pages go when memory is wanted: of the guest
-// furthest above its share by weight, the oldest first. Persistent pages stay.
+// furthest above its share by weight, the oldest first. Persistent pages stay until their guest
+// takes them.
 // (Or by a rule of Xen's old tmem, policy/baselines/old_eviction.h, to compare.)
 //
 // Always: sum of the guests' memory + held <= total.
@@ -33,6 +34,9 @@ class HostPool {
   uint64_t persistent_bytes(uint32_t guest) const {
     return guests_[guest].use.persistent_pages * page_bytes_;
   }
+  uint64_t persistent_bytes() const { return persistent_pages_ * page_bytes_; }
+  // What it may hold of persistent pages at this moment, those that it has included.
+  uint64_t limit_bytes() const;
   void set_weights(std::span<const uint32_t> weights);
   const policy::PoolUse& use(uint32_t guest) const { return guests_[guest].use; }
   uint32_t pages_of(uint32_t guest, uint32_t chunk) const { return guests_[guest].pages[chunk]; }

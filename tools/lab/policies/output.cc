@@ -117,6 +117,7 @@ nlohmann::json constants_json(const Constants& c) {
           {"pool_round_trip_us", c.pool.round_trip_us},
           {"balloon_up_mib_s", c.balloon.up_mib_s},
           {"balloon_down_mib_s", c.balloon.down_mib_s},
+          {"write_back_mib_s", c.write_back.guest_mib_s},
           {"lru_error_ratio", c.guest.lru_error_ratio}};
 }
 

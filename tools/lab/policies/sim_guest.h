@@ -40,6 +40,9 @@ class SimGuest {
   // many.
   uint64_t bring_back(uint64_t pages);
 
+  // One tick in which the host wants its old pages in the pool on its disk.
+  void write_back(uint32_t tick);
+
   uint64_t actual_pages() const { return actual_pages_; }
   uint64_t free_pages() const { return free_pages_; }
   uint64_t anon_pages() const { return resident_pages_[0]; }
@@ -73,6 +76,7 @@ class SimGuest {
     bool was_read = false;     // a file's: it has been in memory
     bool is_active = false;    // on which list
     bool waits_first = false;  // of a burst, until its first touch is served
+    bool is_marked = false;    // in the pool, and neither put nor got since the marking
     uint32_t period_ms = 0;
     uint32_t resident = 0;
     uint32_t swapped = 0;  // on the disk
@@ -100,8 +104,10 @@ class SimGuest {
   uint32_t evict_from(uint32_t c, uint32_t pages, double& wait_us);
   void evict_anon(uint32_t c, uint32_t pages, double& wait_us);
   void background_reclaim(uint64_t free_wanted_pages);
+  void get_from_pool(uint32_t c, uint32_t pages);
   uint32_t coldest() const;
   void make_resident(uint32_t c, uint32_t pages);
+  void mark_pooled(uint32_t tick);
   void list_newest(uint32_t c);
   void unlist(uint32_t c);
 
@@ -130,6 +136,10 @@ class SimGuest {
   TaskStalls stalls_;
   size_t next_event_ = 0;
   uint32_t back_at_ = 0;  // where bring_back() goes on
+
+  bool has_marks_ = false;
+  uint32_t marked_tick_ = 0;
+  uint32_t write_back_at_ = 0;  // no chunk before it is marked
 
   GuestCounters counters_;
   double some_us_of_tick_ = 0;

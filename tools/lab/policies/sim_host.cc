@@ -71,10 +71,13 @@ void SimHost::tick() {
   for (uint32_t i = 0; i < count; ++i)
     if (!is_stuck(turn(i))) guests_[turn(i)]->deflate(target_pages_[turn(i)]);
   pool_.keep_head_room();
+  if (pool_.enabled() && tick_ * kTickMs % constants_.write_back.period_ms == 0)
+    wants_write_back_ = write_back_.update(pool_.persistent_bytes(), pool_.limit_bytes());
   bool urgent = false;
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t id = turn(i);
     guests_[id]->run(tick_);
+    if (wants_write_back_) guests_[id]->write_back(tick_);
     if (pool_.enabled())
       agents_[id].self_shrink(*guests_[id], pool_.use(id).persistent_pages, tick_);
     const bool short_of_memory = agents_[id].observe(*guests_[id], tick_, inputs_[id].report);

@@ -10,6 +10,7 @@
 #include "policy/idle_tax.h"
 #include "policy/strategy.h"
 #include "policy/urgent_turns.h"
+#include "policy/write_back.h"
 #include "tools/lab/policies/agent.h"
 #include "tools/lab/policies/measure.h"
 
@@ -57,6 +58,8 @@ class SimHost {
   std::vector<policy::PerSecond> urgent_turns_of_;
   policy::Estimator estimator_;
   policy::IdleTax idle_tax_;
+  policy::WriteBack write_back_;
+  bool wants_write_back_ = false;
   std::vector<policy::GuestInput> inputs_;
   std::vector<policy::Estimate> estimates_;
   uint32_t tick_ = 0;

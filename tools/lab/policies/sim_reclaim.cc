@@ -6,13 +6,6 @@
 #include "tools/lab/policies/sim_guest.h"
 
 namespace tmem::lab::policies {
-namespace {
-
-double pages_per_tick(double mib_s) {
-  return mib_s * (kMiB / kPageBytes) * kTickMs / 1000;
-}
-
-}  // namespace
 
 uint64_t SimGuest::watermark_pages() const {
   return static_cast<uint64_t>(static_cast<double>(actual_pages_) *
@@ -51,6 +44,11 @@ bool SimGuest::fault_in(uint32_t c, uint32_t wanted, double& stall_us) {
   return pages == wanted;
 }
 
+void SimGuest::get_from_pool(uint32_t c, uint32_t pages) {
+  pool_.get_persistent(id_, c, pages);
+  chunks_[c].is_marked = false;
+}
+
 // From the pool first, then from the disk; the rest is new and zeroed.
 double SimGuest::read_anon(uint32_t c, uint32_t pages) {
   Chunk& chunk = chunks_[c];
@@ -59,7 +57,7 @@ double SimGuest::read_anon(uint32_t c, uint32_t pages) {
   const uint32_t cluster = constants_.guest.anon_cluster_pages;
   double us = (pooled + swapped) * constants_.guest.fault_page_us;
   if (pooled > 0) {
-    pool_.get_persistent(id_, c, pooled);
+    get_from_pool(c, pooled);
     us += std::ceil(pooled / double(cluster)) * constants_.pool.round_trip_us +
           pooled * constants_.pool.get_page_us;
   }
@@ -135,6 +133,7 @@ void SimGuest::evict_anon(uint32_t c, uint32_t pages, double& wait_us) {
   const uint32_t pooled = pool_.put_persistent(id_, c, pages);
   counters_.swap_out_pages += pages;
   wait_us += pooled * constants_.pool.put_page_us;
+  if (pooled > 0) chunks_[c].is_marked = false;
   const uint32_t written = pages - pooled;
   chunks_[c].swapped += written;
   if (written > 0) wait_us += disk_.write(written);
@@ -193,7 +192,7 @@ uint64_t SimGuest::bring_back(uint64_t pages) {
             ? static_cast<uint32_t>(std::min<uint64_t>(wanted, pool_.pages_of(id_, c)))
             : 0;
     if (some > 0) {
-      pool_.get_persistent(id_, c, some);
+      get_from_pool(c, some);
       if (chunk.resident == 0) chunk.is_active = true;
       make_resident(c, some);
       wanted -= some;
