@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // When guests that have a disk behind their swap bring home what has lain in the pool for long.
 //
-// Persistent pages stay until their guest wants them. What a program left behind would fill the pool
-// for good, and what is swapped out now, and wanted soon, would go to the disk instead: the inversion
-// that zram has beside a disk. So as long as they take more than half of what the pool may hold,
-// guests write those to their disks that nobody asked for in half a minute; zswap's writeback, by age.
+// Persistent pages stay until their guest wants them. What a program left behind would fill the
+// pool for good, and what is swapped out now, and wanted soon, would go to the disk instead: the
+// inversion that zram has beside a disk. So as long as they take more than half of what the pool
+// may hold, guests write those to their disks that nobody asked for in half a minute; zswap's
+// writeback, by age.
 #pragma once
 #include <cstdint>
 

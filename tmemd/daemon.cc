@@ -136,6 +136,7 @@ Result<void> Daemon::open_xen(const control::Config& config, const Clock& clock,
   }
   transport::xen::GuestOptions options;
   options.limits = {config.xen.queues_max, config.xen.ring_order_max, config.xen.slots_max};
+  options.write_back_kib_s = static_cast<uint32_t>(config.xen.write_back_bytes_s / kKiB);
   options.admits = [xen = config.xen](const store::ClientIdentity& identity) {
     return xen.admits(identity);
   };

@@ -65,6 +65,7 @@ json guest_json(const transport::xen::GuestInfo& guest) {
           {"evacuating", guest.evacuating},
           {"can_migrate", guest.can_migrate},
           {"evacuate_error", guest.evacuate_error},
+          {"write_back_kib_s", guest.write_back_kib_s},
           {"ring", totals_json(guest.totals)}};
 }
 

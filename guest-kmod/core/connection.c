@@ -181,13 +181,15 @@ static void serve(void)
 		}
 	}
 	epoch_follow();
-	if (tmem_read_evacuate(&tmem.evacuate))
+	if (tmem_read_evacuate(&tmem.evacuate) ||
+	    tmem_read_offer("write-back", 0, &tmem.write_back_kib_s))
 		tmem_look_later(UNREADABLE_MS);
 	if (!tmem.evacuate) {
 		WRITE_ONCE(tmem.evacuate_error, NULL);
 		tmem_publish_evacuating();
 	}
 	tmem_pools_evacuate(tmem.evacuate); /* first: a pool that is up takes puts */
+	tmem_pools_write_back(tmem.write_back_kib_s);
 	tmem_pools_up();
 	if (tmem_publish_migration())
 		tmem_publish_evacuating();

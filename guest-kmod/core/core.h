@@ -16,7 +16,7 @@
  *
  * Lock order: lifecycle (mutex: the worker, opening, closing and flushing a pool)
  *             -> tmem_queue.lock (irqsave; never two) -> tmem_core.credit_lock.
- * Callbacks of modules run without tmem_queue.lock; up and evacuate under lifecycle.
+ * Callbacks of modules run without tmem_queue.lock; up, evacuate and write_back under lifecycle.
  */
 #ifndef TMEM_CORE_INTERNAL_H
 #define TMEM_CORE_INTERNAL_H
@@ -133,6 +133,7 @@ struct tmem_pool {
 	u64 epoch;	       /* of the last up; 0: none yet */
 	u32 connection;	       /* of the last up */
 	bool evacuating; /* as the module was told */
+	u32 write_back_kib_s; /* likewise */
 	bool refuses;	 /* puts, because of that */
 	int wants_room;
 	unsigned long away_since; /* jiffies, not 0: puts are not taken; 0: they were, last */
@@ -176,6 +177,7 @@ struct tmem_core {
 	u64 epoch;
 	bool serving;  /* the daemon said connected */
 	bool evacuate; /* what the daemon asks for */
+	u32 write_back_kib_s; /* likewise */
 	int published_migrate;	    /* the value of can-migrate; -1: none */
 	int published_evacuating;   /* of evacuating: what is asked for was begun; -1: none */
 	const char *evacuate_error; /* NULL: none */
@@ -283,6 +285,7 @@ int tmem_command(struct tmem_pool *pool, u8 op);
 void tmem_pools_up(void);
 void tmem_pools_down(void);
 void tmem_pools_evacuate(bool on);
+void tmem_pools_write_back(u32 kib_s);
 bool tmem_pools_hold(void);
 void tmem_room(void);
 

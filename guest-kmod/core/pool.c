@@ -146,6 +146,20 @@ void tmem_pools_evacuate(bool on)
 	retry_waiting();
 }
 
+void tmem_pools_write_back(u32 kib_s)
+{
+	unsigned int i;
+
+	for (i = 0; i < TMEM_POOLS_MAX; i++) {
+		struct tmem_pool *pool = pool_at(i);
+
+		if (!pool || pool->write_back_kib_s == kib_s || !pool->ops->write_back)
+			continue;
+		pool->write_back_kib_s = kib_s;
+		pool->ops->write_back(pool->ctx, kib_s);
+	}
+}
+
 /* A put that is not answered yet may become a page in the pool; then .holds() says so. */
 bool tmem_pools_hold(void)
 {

@@ -12,7 +12,7 @@
  * one hypercall (an event). Each copies at most one page.
  * tmem_io.done, tmem_pool_ops.dropped and .room are called without any lock of the core, in atomic
  * context (interrupts on or off): they must not sleep; they may post.
- * tmem_pool_ops.up and .evacuate are called in a kernel worker, one at a time; they may
+ * tmem_pool_ops.up, .evacuate and .write_back are called in a kernel worker, one at a time; they may
  * sleep, but must not call tmem_pool_open(), _close() or _flush(), and must not wait for an answer.
  *
  * Order. Posts of one key are run in the order in which they were taken: a put, then a flush or a
@@ -73,6 +73,11 @@ struct tmem_pool_ops {
 	 * evacuation fails while the pool holds pages.
 	 */
 	void (*evacuate)(void *ctx, bool on);
+	/*
+	 * Optional. Pages that have been in the pool for long shall go to a disk, so many KiB of
+	 * them a second; 0: no more.
+	 */
+	void (*write_back)(void *ctx, u32 kib_s);
 	/*
 	 * Of persistent pools, needed there: are there pages that exist nowhere else? Published as
 	 * can-migrate. Must not sleep, and takes no lock. A page that was put counts before done()

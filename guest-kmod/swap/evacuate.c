@@ -14,7 +14,6 @@
 #include <linux/wait_bit.h>
 #include "swap.h"
 
-#define AT_ONCE 16
 #define AGAIN_MS 100
 
 /* Any context. */
@@ -48,8 +47,8 @@ static void got(struct tmem_io *io)
 	piece_free(piece);
 }
 
-/* False: no memory now. */
-static bool evacuate_slot(u32 slot)
+/* Also for writeback.c. False: no memory now. */
+bool evacuate_slot(u32 slot)
 {
 	struct page *buffer = alloc_page(GFP_NOIO | __GFP_NOWARN);
 	struct piece *piece;
@@ -114,4 +113,6 @@ void evacuate_set(void *ctx, bool on)
 	WRITE_ONCE(swap.evacuating, on);
 	if (on)
 		evacuate_later(0);
+	else
+		write_back_set(ctx, READ_ONCE(swap.write_back_kib_s));
 }

@@ -106,8 +106,10 @@ static int device_start(void)
 	if (!swap.worker)
 		goto bios;
 	swap.owed.worker = swap.worker;
-	if (swap.backing.bdev)
+	if (swap.backing.bdev) {
 		pool_ops.evacuate = evacuate_set;
+		pool_ops.write_back = write_back_set;
+	}
 	swap.pool = tmem_pool_open(TMEM_POOL_SWAP, TMEM_POOL_PERSISTENT, &pool_ops, &swap);
 	swap.owed.pool = swap.pool;
 	if (!IS_ERR(swap.pool))
@@ -126,6 +128,8 @@ static void device_stop(void)
 {
 	u32 slot;
 
+	write_back_set(&swap, 0);
+	cancel_delayed_work_sync(&swap.write_back_work);
 	evacuate_set(&swap, false);
 	flush_delayed_work(&swap.evacuate_work);
 	for (slot = 1; slot < swap.slots; slot++) {
@@ -137,7 +141,9 @@ static void device_stop(void)
 	mod_delayed_work(swap.worker, &swap.spill_work, 0);
 	tmem_pool_close(swap.pool); /* puts in flight are answered or given up by this */
 	/* Until then the core could ask to evacuate; there was nothing to post any more. */
+	write_back_set(&swap, 0);
 	evacuate_set(&swap, false);
+	cancel_delayed_work_sync(&swap.write_back_work);
 	cancel_delayed_work_sync(&swap.evacuate_work);
 	wait_var_event(&swap.pieces_out, !atomic_read(&swap.pieces_out));
 	tmem_owed_stop(&swap.owed);
@@ -155,6 +161,7 @@ static int __init tmem_swap_init(void)
 	INIT_LIST_HEAD(&swap.spills);
 	INIT_DELAYED_WORK(&swap.spill_work, spill_run);
 	INIT_DELAYED_WORK(&swap.evacuate_work, evacuate_run);
+	INIT_DELAYED_WORK(&swap.write_back_work, write_back_run);
 	error = backing_open();
 	if (error)
 		return error;

@@ -84,8 +84,10 @@ static enum slot_state read_from(u32 slot, struct page *page, unsigned int offse
 	slot_lock(slot, &flags);
 	if (!read_here(slot, page, offset))
 		state = swap.state[slot];
-	if (piece && state == SLOT_POOL)
+	if (piece && state == SLOT_POOL) {
 		*result = tmem_get(&piece->io, TMEM_IO_WAIT);
+		slot_unmark(slot);
+	}
 	slot_unlock(slot, flags);
 	return state;
 }

@@ -30,6 +30,7 @@ void slot_set(u32 slot, enum slot_state state)
 
 	if (old == state)
 		return;
+	slot_unmark(slot);
 	if (old == SLOT_DISK)
 		atomic64_dec(&swap.stats[SWAP_DISK_PAGES]);
 	if (old == SLOT_POOL && atomic64_dec_and_test(&swap.stats[SWAP_POOL_PAGES]))
@@ -204,6 +205,7 @@ int slots_init(u32 slots)
 	swap.slots = slots;
 	error = tmem_owed_init(&swap.owed, slots, &swap.stats[SWAP_FLUSHES]);
 	swap.state = vzalloc(slots);
+	swap.marked = vzalloc(BITS_TO_LONGS(slots) * sizeof(long));
 	swap.buckets = kvcalloc(SLOT_BUCKETS, sizeof(*swap.buckets), GFP_KERNEL);
 	swap.header = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	piece_cache = kmem_cache_create("tmem_swap_piece", sizeof(struct piece), 0, 0, NULL);
@@ -214,7 +216,7 @@ int slots_init(u32 slots)
 		swap.pieces = mempool_create_slab_pool(swap.pieces_early_max + PIECES_BOUNDED,
 						       piece_cache);
 	swap.requests = mempool_create_kmalloc_pool(64, sizeof(struct swap_request));
-	if (!error && swap.state && swap.buckets && swap.header && swap.pieces &&
+	if (!error && swap.state && swap.marked && swap.buckets && swap.header && swap.pieces &&
 	    swap.requests)
 		return 0;
 	slots_exit();
@@ -230,5 +232,6 @@ void slots_exit(void)
 		__free_page(swap.header);
 	kvfree(swap.buckets);
 	tmem_owed_exit(&swap.owed);
+	vfree(swap.marked);
 	vfree(swap.state);
 }

@@ -85,7 +85,10 @@ static void disk_write_done(struct bio *bio)
 		if (!piece->superseded)
 			leave_pool(piece, SLOT_DISK);
 		piece_unlink(piece);
-		swap_count(piece->buffer ? SWAP_EVACUATED : SWAP_WRITES_DISK);
+		if (!piece->buffer)
+			swap_count(SWAP_WRITES_DISK);
+		else
+			swap_count(READ_ONCE(swap.evacuating) ? SWAP_EVACUATED : SWAP_WRITTEN_BACK);
 	}
 	slot_unlock(piece->slot, flags);
 	finish(piece, piece->superseded ? 0 : error);

@@ -19,6 +19,7 @@ static const char *const names[SWAP_STATS] = {
 	[SWAP_FREES] = "frees",
 	[SWAP_FLUSHES] = "flushes",
 	[SWAP_EVACUATED] = "evacuated",
+	[SWAP_WRITTEN_BACK] = "written_back",
 	[SWAP_POOL_PAGES] = "pool_pages",
 	[SWAP_DISK_PAGES] = "disk_pages",
 	[SWAP_HELD] = "held_pages",

@@ -9,6 +9,7 @@
  *   read.c      a page comes back
  *   owed.h      (tmem_core) pages of freed slots leave the pool, in batches
  *   evacuate.c  all pages leave the pool for the backing disk
+ *   writeback.c those that have been in the pool for long do
  *
  * A slot is a page of the device. Slot 0, where mkswap writes its header, stays in the guest.
  *
@@ -32,6 +33,7 @@
 #include "owed.h"
 #include "tmem_core.h"
 
+#define AT_ONCE 16 /* pages that evacuate.c and writeback.c move */
 #define SLOT_BUCKETS 4096u /* a multiple of TMEM_SLOT_LOCKS: a bucket has one lock */
 
 /* Where a slot's page is. */
@@ -82,6 +84,7 @@ enum swap_stat {
 	SWAP_FREES,
 	SWAP_FLUSHES,
 	SWAP_EVACUATED,
+	SWAP_WRITTEN_BACK,
 	SWAP_POOL_PAGES, /* gauges from here */
 	SWAP_DISK_PAGES,
 	SWAP_HELD,
@@ -113,8 +116,14 @@ struct swap_device {
 	struct delayed_work spill_work;
 	struct delayed_work evacuate_work;
 	bool evacuating;
-	bool evacuate_failed;
+	bool evacuate_failed; /* a page could not be moved */
 	atomic_t evacuations; /* under way */
+
+	struct delayed_work write_back_work;
+	u32 write_back_kib_s;	/* what the daemon asks for */
+	unsigned long *marked;	/* by slot: its page was in the pool at marked_at, and still is */
+	unsigned long marked_at; /* jiffies */
+	unsigned long marked_next; /* marked slots from here on; 0: not marked yet */
 
 	atomic64_t stats[SWAP_STATS];
 };
@@ -140,6 +149,13 @@ static inline void slot_unlock(u32 slot, unsigned long flags)
 int swap_disk_add(bool synchronous);
 void swap_disk_remove(void);
 void request_done(struct swap_request *request, int error);
+
+/* The page in the pool is wanted, or another. */
+static inline void slot_unmark(u32 slot)
+{
+	if (test_bit(slot, swap.marked))
+		clear_bit(slot, swap.marked);
+}
 
 /* slots.c; the slot's lock is held. */
 int slots_init(u32 slots);
@@ -176,6 +192,11 @@ void disk_read(u32 slot, struct page *page, unsigned int offset, struct swap_req
 void evacuate_run(struct work_struct *work);
 void evacuate_set(void *ctx, bool on);
 void evacuate_end(struct piece *piece, bool failed);
+bool evacuate_slot(u32 slot);
+
+/* writeback.c */
+void write_back_run(struct work_struct *work);
+void write_back_set(void *ctx, u32 kib_s);
 
 /* stats.c */
 int swap_stats_init(void);

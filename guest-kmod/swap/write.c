@@ -58,6 +58,7 @@ static int put_post(struct piece *piece, unsigned int how)
 		slot_supersede(slot);
 		piece_link(piece);
 		tmem_owe_not(&swap.owed, slot);
+		slot_unmark(slot);
 	}
 	if (result == 1) {
 		piece->early = true;

@@ -26,7 +26,7 @@ RULES = {
     "libtmem/examples/": (WIRE,),
     "tmemd/store/": ("tmemd/memory/slot_provider.h", BASE),
     "tmemd/memory/": (BASE,),
-    "tmemd/transport/": (STORE, BASE, WIRE),
+    "tmemd/transport/": (STORE, "policy/write_back.h", BASE, WIRE),
     "tmemd/fallow/": (STORE, "tmemd/memory/", BASE),
     "tmemd/arbiter/": (STORE, "policy/", "tmemd/transport/xen/platform.h",
                        "tmemd/transport/xen/nodes.h", "tmemd/transport/thread_signals.h", BASE, WIRE),

@@ -38,6 +38,7 @@ guests = ["db", "8b5e0f6e-1c3a-4e7e-9f60-0242ac120002"]
 max_queues = 2
 max_ring_order = 3
 max_slots = 64
+write_back = "16M"
 [control]
 socket = "/run/x/control.sock"
 mode = 0o640
@@ -127,6 +128,7 @@ TEST_CASE("every key is read") {
   CHECK(config.xen.queues_max == 2);
   CHECK(config.xen.ring_order_max == 3);
   CHECK(config.xen.slots_max == 64);
+  CHECK(config.xen.write_back_bytes_s == 16 * kMiB);
   CHECK(config.control.socket_path == "/run/x/control.sock");
   CHECK(config.control.mode == 0640);
   CHECK(config.control.group == "xen");

@@ -53,6 +53,7 @@ struct XenWorld {
   GuestOptions options() {
     GuestOptions options;
     options.admits = admits;
+    options.write_back_kib_s = write_back_kib_s;
     options.settings_for = [](const store::ClientIdentity&) { return store::ClientSettings{}; };
     options.log = options.note = [this](const std::string& line) { log.push_back(line); };
     return options;
@@ -116,6 +117,7 @@ struct XenWorld {
   Platform platform = host.platform();
   store::World store;
   Admission admits;
+  uint32_t write_back_kib_s = 0;  // from the next start() on
   std::vector<std::string> log;
   std::unique_ptr<Workers> workers;
   std::unique_ptr<GuestWorld> world;

@@ -189,6 +189,7 @@ void read_xen(Section& section, XenConfig& xen) {
   section.number("max_queues", xen.queues_max, 1, TMEM_QUEUES_MAX);
   section.number("max_ring_order", xen.ring_order_max, TMEM_RING_ORDER_MIN, TMEM_RING_ORDER_MAX);
   section.number("max_slots", xen.slots_max, TMEM_SLOTS_MIN, kPageBytes / sizeof(uint32_t));
+  section.size("write_back", xen.write_back_bytes_s, 0, kGiB);
   section.finish();
 }
 

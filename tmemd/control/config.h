@@ -55,6 +55,8 @@ struct XenConfig {
   uint32_t queues_max = 4;
   uint32_t ring_order_max = 4;
   uint32_t slots_max = 1024;  // of a queue
+  // What one of them is asked to write to its disk a second while the pool needs it; 0: nothing.
+  uint64_t write_back_bytes_s = 8 * kMiB;
 
   bool admits(const store::ClientIdentity& identity) const;
 };

@@ -151,6 +151,7 @@ enum class ShrinkState : uint8_t {
 
 struct StoreStats {
   uint64_t budget_bytes = 0;
+  uint64_t limit_bytes = 0;     // what it may hold now: of the budget, what the arena limit allows
   uint64_t held_bytes = 0;      // memory it holds, all metadata included
   uint64_t metadata_bytes = 0;  // the part of held_bytes that holds no page contents
   uint64_t heap_bytes = 0;      // of these, the volatile index, in the process's own memory

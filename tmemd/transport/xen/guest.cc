@@ -92,6 +92,7 @@ void Guest::make_nodes() {
       {backend_ + "/max-ring-order", std::to_string(limits.ring_order_max)},
       {backend_ + "/max-slots", std::to_string(limits.slots_max)},
       {backend_ + "/feature-credits", (kXenFeatures & TMEM_FEATURE_CREDITS) != 0 ? "1" : "0"},
+      {backend_ + "/write-back", std::to_string(write_back_kib_s_)},
   };
   const auto evacuate = read_number(store, backend_ + "/evacuate");
   evacuating_ = evacuate && *evacuate != 0;
@@ -276,6 +277,14 @@ void Guest::set_evacuating(bool on) {
   look();
 }
 
+void Guest::set_write_back(uint32_t kib_s) {
+  if (kib_s == write_back_kib_s_) return;
+  const auto done = world_.platform.store->write(backend_ + "/write-back", std::to_string(kib_s));
+  if (!done) return world_.options.log(title() + ": " + done.error().message);
+  write_back_kib_s_ = kib_s;
+  if (phase_ == Phase::kConnected) write_state(BusState::kConnected);
+}
+
 // Without a connection, and nothing in the pool has to wait for one: asked to evacuate, it has done
 // so, as long as it is not connected. (It would put pages before it sees what it is asked.)
 bool Guest::is_away() const {
@@ -335,6 +344,7 @@ GuestInfo Guest::info() const {
   info.client = client_ != nullptr ? world_.store.number(*client_) : 0;
   info.state = kNames.at(static_cast<size_t>(phase_));
   info.evacuating = evacuating_;
+  info.write_back_kib_s = write_back_kib_s_;
   if (is_away()) return info;  // whatever it said when it was connected
   XenStore& store = *world_.platform.store;
   // In this order: a guest that evacuates has refused new pages before it says so.

@@ -38,6 +38,9 @@ struct XenCounters {
 struct GuestOptions {
   Limits limits;
   uint32_t bad_requests_max = 64;
+  // What each guest is asked to write to its disk a second while pages that lie in the pool for
+  // long are too many (policy/write_back.h); 0: nothing, ever.
+  uint32_t write_back_kib_s = 0;
   // Whether a guest may use tmem, and what a new client is granted. Must not throw.
   std::function<bool(const store::ClientIdentity&)> admits;
   std::function<store::ClientSettings(const store::ClientIdentity&)> settings_for;
@@ -70,7 +73,8 @@ struct GuestInfo {
   // What the guest says; while it is asked to evacuate, only if it has begun to. Without a
   // connection: true when it has no persistent pages.
   bool can_migrate = true;
-  std::string evacuate_error;  // of the guest
+  std::string evacuate_error;     // of the guest
+  uint32_t write_back_kib_s = 0;  // asked for
   uint32_t queues = 0;
   uint32_t slots = 0;
   uint64_t memory_bytes = 0;  // mapped
@@ -100,6 +104,8 @@ class Guest {
   void disconnect();
   // Asks the guest to bring its persistent pages home, or takes that back.
   void set_evacuating(bool on);
+  // Asks the guest to write pages that lie in the pool for long to its disk: so many KiB a second.
+  void set_write_back(uint32_t kib_s);
   // tmemd ends: tells the guest, keeps the nodes.
   void stop();
   // The domain is dying or gone: removes the nodes too.
@@ -139,8 +145,9 @@ class Guest {
   const std::string backend_;
   Phase phase_ = Phase::kOffered;
   bool evacuating_ = false;
-  bool has_error_ = false;    // our error node may exist
-  bool store_fails_ = false;  // said so already
+  uint32_t write_back_kib_s_ = 0;  // as in our nodes
+  bool has_error_ = false;         // our error node may exist
+  bool store_fails_ = false;       // said so already
   uint64_t connection_number_ = 0;
   uint64_t connected_at_ms_ = 0;
   uint64_t binding_until_ms_ = 0;  // 0: the last bind did not fail

@@ -18,6 +18,8 @@ constexpr const char* kGuestToken = "guest ";  // and its number
 constexpr int kEventsPerTurn = 1024;
 // Xenstore tells of domains; this is for what it could not tell.
 constexpr uint64_t kScanMs = 2'000;
+// How full the pool is of pages that lie in it for long is looked at so often.
+constexpr uint64_t kWriteBackMs = 1'000;
 constexpr size_t kNameBytesMax = 63;
 
 std::string token_of(DomId guest) {
@@ -79,6 +81,7 @@ bool Guests::handle() {
   const bool more = take_events();
   const uint64_t now_ms = world_.clock.now_ms();
   if (std::exchange(to_scan_, false) || now_ms >= next_scan_ms_) scan();
+  if (now_ms >= next_write_back_ms_) ask_for_write_back();
   for (const auto& [id, guest] : guests_)
     if (guest->due_ms() <= now_ms) to_look_at_.insert(id);
   for (const DomId id : std::exchange(to_look_at_, {}))
@@ -106,6 +109,16 @@ void Guests::scan() {
   const Result<void> taken_in = domains ? take_in(*domains) : tl::make_unexpected(domains.error());
   if (std::exchange(scan_failed_, !taken_in) || taken_in) return;
   world_.options.log(taken_in.error().message);
+}
+
+void Guests::ask_for_write_back() {
+  next_write_back_ms_ = world_.clock.now_ms() + kWriteBackMs;
+  if (world_.options.write_back_kib_s == 0) return;
+  constexpr auto kPersistent = static_cast<size_t>(store::Kind::kPersistent);
+  const store::StoreStats stats = world_.store.stats();
+  const bool wanted = write_back_.update(stats.stored_bytes[kPersistent], stats.limit_bytes);
+  for (const auto& [id, guest] : guests_)
+    guest->set_write_back(wanted ? world_.options.write_back_kib_s : 0);
 }
 
 Result<void> Guests::take_in(const std::vector<Domain>& domains) {
@@ -173,7 +186,7 @@ void Guests::handle_closed_queues() {
 }
 
 uint64_t Guests::due_ms() const {
-  uint64_t due_ms = next_scan_ms_;
+  uint64_t due_ms = std::min(next_scan_ms_, next_write_back_ms_);
   for (const auto& [id, guest] : guests_) due_ms = std::min(due_ms, guest->due_ms());
   return due_ms;
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "libtmem/base/unique_fd.h"
+#include "policy/write_back.h"
 #include "tmemd/transport/xen/guest.h"
 
 namespace tmem::transport::xen {
@@ -52,6 +53,7 @@ class Guests {
   Result<void> consider(const Domain& domain);
   Result<void> turn_away(const Domain& domain);
   void remove_leftovers(const std::vector<Domain>& domains);
+  void ask_for_write_back();
 
   GuestWorld& world_;
   std::map<DomId, std::unique_ptr<Guest>> guests_;
@@ -60,6 +62,8 @@ class Guests {
   bool to_scan_ = true;
   bool scan_failed_ = false;  // said so already
   uint64_t next_scan_ms_ = 0;
+  policy::WriteBack write_back_;
+  uint64_t next_write_back_ms_ = 0;
 
   std::mutex mailbox_mutex_;          // last in the lock order: a worker holds its own lock
   std::vector<ClosedQueue> mailbox_;  // under mailbox_mutex_

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The Xen transport: guests are asked to write old pages to their disks while the pool is full of
+// persistent ones.
+#include "catch2/catch.hpp"
+#include "tests/unit/store_world.h"
+#include "tests/unit/xen_world.h"
+
+namespace tmem::transport::xen {
+namespace {
+
+using store::Kind;
+using store::Status;
+
+constexpr uint32_t kKibPerSecond = 8192;
+// Of these pages half fit into half of the pool.
+constexpr uint64_t kLimitBytes = 16 << 20;
+constexpr uint32_t kHalf = (kLimitBytes / 2) / kPageBytes;
+
+struct FullPool {
+  explicit FullPool(XenWorld& xen_world) : world(xen_world), client(xen_world.store.add(9)) {
+    world.store.store->set_arena_limit(kLimitBytes);
+  }
+  // Incompressible ones are what the pool has then.
+  void hold(uint32_t pages) {
+    for (; held < pages; ++held)
+      REQUIRE(world.store.put(client, store::key(1, held, 0), store::noise(held)) == Status::kOk);
+    for (; held > pages; --held)
+      REQUIRE(world.store.flush(client, store::key(1, held - 1, 0)) == Status::kOk);
+    REQUIRE(world.store.settle());
+    world.pass_ms(1'000);
+  }
+
+  XenWorld& world;
+  store::ClientRef client;
+  uint32_t held = 0;
+};
+
+}  // namespace
+
+TEST_CASE("xen: write-back is asked for while persistent pages have more than half of the pool") {
+  XenWorld world;
+  world.write_back_kib_s = kKibPerSecond;
+  world.start();
+  FakeGuest guest(world.host, 1, "web");
+  REQUIRE(world.connect(guest));
+  CHECK(guest.backend("write-back") == "0");
+  FullPool pool(world);
+  pool.hold(kHalf - kHalf / 16);
+  CHECK(guest.backend("write-back") == "0");
+  pool.hold(kHalf + kHalf / 16);
+  CHECK(guest.backend("write-back") == "8192");
+  CHECK(guest.backend("state") == "4");
+  CHECK(world.guests->infos()[0].write_back_kib_s == kKibPerSecond);
+
+  SECTION("not taken back at once when there is a little less") {
+    pool.hold(kHalf - kHalf / 16);
+    CHECK(guest.backend("write-back") == "8192");
+    pool.hold(kHalf - kHalf / 4);
+    CHECK(guest.backend("write-back") == "0");
+    CHECK(world.guests->infos()[0].write_back_kib_s == 0);
+  }
+  SECTION("of a guest that comes later too") {
+    FakeGuest other(world.host, 2, "db");
+    REQUIRE(world.connect(other));
+    world.pass_ms(1'000);
+    CHECK(other.backend("write-back") == "8192");
+  }
+  SECTION("a limit that grows ends it") {
+    world.store.store->set_arena_limit(4 * kLimitBytes);
+    world.pass_ms(1'000);
+    CHECK(guest.backend("write-back") == "0");
+  }
+  SECTION("a daemon that begins anew finds out itself") {
+    world.write_back_kib_s = 0;
+    world.start();
+    world.pass_ms(1'000);
+    CHECK(guest.backend("write-back") == "0");
+  }
+}
+
+TEST_CASE("xen: ephemeral pages are no reason to write back") {
+  XenWorld world;
+  world.write_back_kib_s = kKibPerSecond;
+  world.start();
+  FakeGuest guest(world.host, 1, "web");
+  REQUIRE(world.connect(guest));
+  const store::ClientRef client = world.store.add(9);
+  world.store.store->set_arena_limit(kLimitBytes);
+  for (uint32_t page = 0; page < kHalf + kHalf / 2; ++page)
+    REQUIRE(world.store.put(client, store::key(0, page, 0), store::noise(page)) == Status::kOk);
+  world.pass_ms(1'000);
+  CHECK(guest.backend("write-back") == "0");
+}
+
+}  // namespace tmem::transport::xen
