@@ -3,9 +3,9 @@
 //
 // Persistent pages stay until their guest wants them. What a program left behind would fill the
 // pool for good, and what is swapped out now, and wanted soon, would go to the disk instead: the
-// inversion that zram has beside a disk. So as long as they take more than half of what the pool
-// may hold, guests write those to their disks that nobody asked for in half a minute; zswap's
-// writeback, by age.
+// inversion that zram has beside a disk. So when they have nearly all of what the pool may hold,
+// guests write those to their disks that nobody asked for in half a minute; zswap's writeback, by
+// age.
 #pragma once
 #include <cstdint>
 
@@ -13,17 +13,17 @@ namespace tmem::policy {
 
 class WriteBack {
  public:
-  // Call now and then. `persistent_bytes`: stored, and not to be evicted; `limit_bytes`: what the
-  // pool may hold at this moment. True: guests write back.
-  bool update(uint64_t persistent_bytes, uint64_t limit_bytes) {
+  // Call now and then. `pinned_bytes`: persistent pages as they are stored, and what else cannot be
+  // evicted; `limit_bytes`: what the pool may hold at this moment. True: guests write back.
+  bool update(uint64_t pinned_bytes, uint64_t limit_bytes) {
     const uint64_t least = limit_bytes / 16 * (wanted_ ? kStopSixteenths : kStartSixteenths);
-    wanted_ = persistent_bytes > least;
+    wanted_ = pinned_bytes > least;
     return wanted_;
   }
 
  private:
-  static constexpr uint64_t kStartSixteenths = 8;
-  static constexpr uint64_t kStopSixteenths = 7;
+  static constexpr uint64_t kStartSixteenths = 14;
+  static constexpr uint64_t kStopSixteenths = 13;
 
   bool wanted_ = false;
 };

@@ -5,23 +5,23 @@
 
 namespace tmem::policy {
 
-TEST_CASE("policy write-back: from above a half of the limit, down to seven sixteenths") {
+TEST_CASE("policy write-back: from above 14 sixteenths of the limit, down to 13") {
   WriteBack law;
   CHECK_FALSE(law.update(0, 1600));
-  CHECK_FALSE(law.update(800, 1600));
-  CHECK(law.update(801, 1600));
-  CHECK(law.update(800, 1600));
-  CHECK(law.update(701, 1600));
-  CHECK_FALSE(law.update(700, 1600));
-  CHECK_FALSE(law.update(701, 1600));
-  CHECK_FALSE(law.update(800, 1600));
-  CHECK(law.update(801, 1600));
+  CHECK_FALSE(law.update(1400, 1600));
+  CHECK(law.update(1401, 1600));
+  CHECK(law.update(1400, 1600));
+  CHECK(law.update(1301, 1600));
+  CHECK_FALSE(law.update(1300, 1600));
+  CHECK_FALSE(law.update(1301, 1600));
+  CHECK_FALSE(law.update(1400, 1600));
+  CHECK(law.update(1401, 1600));
 }
 
 TEST_CASE("policy write-back: the limit moves") {
   WriteBack law;
   CHECK_FALSE(law.update(500, 1600));
-  CHECK(law.update(500, 900));
+  CHECK(law.update(500, 560));
   CHECK_FALSE(law.update(500, 1600));
 }
 

@@ -12,9 +12,8 @@ using store::Kind;
 using store::Status;
 
 constexpr uint32_t kKibPerSecond = 8192;
-// Of these pages half fit into half of the pool.
 constexpr uint64_t kLimitBytes = 16 << 20;
-constexpr uint32_t kHalf = (kLimitBytes / 2) / kPageBytes;
+constexpr uint32_t kSixteenth = kLimitBytes / 16 / kPageBytes;
 
 struct FullPool {
   explicit FullPool(XenWorld& xen_world) : world(xen_world), client(xen_world.store.add(9)) {
@@ -37,7 +36,7 @@ struct FullPool {
 
 }  // namespace
 
-TEST_CASE("xen: write-back is asked for while persistent pages have more than half of the pool") {
+TEST_CASE("xen: write-back is asked for while persistent pages have nearly all of the pool") {
   XenWorld world;
   world.write_back_kib_s = kKibPerSecond;
   world.start();
@@ -45,17 +44,17 @@ TEST_CASE("xen: write-back is asked for while persistent pages have more than ha
   REQUIRE(world.connect(guest));
   CHECK(guest.backend("write-back") == "0");
   FullPool pool(world);
-  pool.hold(kHalf - kHalf / 16);
+  pool.hold(12 * kSixteenth);
   CHECK(guest.backend("write-back") == "0");
-  pool.hold(kHalf + kHalf / 16);
+  pool.hold(14 * kSixteenth - kSixteenth / 2);
   CHECK(guest.backend("write-back") == "8192");
   CHECK(guest.backend("state") == "4");
   CHECK(world.guests->infos()[0].write_back_kib_s == kKibPerSecond);
 
   SECTION("not taken back at once when there is a little less") {
-    pool.hold(kHalf - kHalf / 16);
+    pool.hold(12 * kSixteenth);
     CHECK(guest.backend("write-back") == "8192");
-    pool.hold(kHalf - kHalf / 4);
+    pool.hold(10 * kSixteenth);
     CHECK(guest.backend("write-back") == "0");
     CHECK(world.guests->infos()[0].write_back_kib_s == 0);
   }
@@ -86,7 +85,7 @@ TEST_CASE("xen: ephemeral pages are no reason to write back") {
   REQUIRE(world.connect(guest));
   const store::ClientRef client = world.store.add(9);
   world.store.store->set_arena_limit(kLimitBytes);
-  for (uint32_t page = 0; page < kHalf + kHalf / 2; ++page)
+  for (uint32_t page = 0; page < 15 * kSixteenth; ++page)
     REQUIRE(world.store.put(client, store::key(0, page, 0), store::noise(page)) == Status::kOk);
   world.pass_ms(1'000);
   CHECK(guest.backend("write-back") == "0");

@@ -116,7 +116,9 @@ void Guests::ask_for_write_back() {
   if (world_.options.write_back_kib_s == 0) return;
   constexpr auto kPersistent = static_cast<size_t>(store::Kind::kPersistent);
   const store::StoreStats stats = world_.store.stats();
-  const bool wanted = write_back_.update(stats.stored_bytes[kPersistent], stats.limit_bytes);
+  const uint64_t pinned_bytes =
+      stats.stored_bytes[kPersistent] + stats.metadata_bytes + stats.reserve_bytes;
+  const bool wanted = write_back_.update(pinned_bytes, stats.limit_bytes);
   for (const auto& [id, guest] : guests_)
     guest->set_write_back(wanted ? world_.options.write_back_kib_s : 0);
 }

@@ -33,12 +33,12 @@ wait_for 100 is_not_asked || fail "the guest does not write back"
 told calm
 step wanted_again slots read 1 "$WANTED"
 step all slots read 1 "$MANY"
-step more_written slots write $((MANY + 1)) "$FEW"
-step more slots read $((MANY + 1)) "$FEW"
+step more_written slots write $((MANY + 1)) "$MORE"
+step more slots read $((MANY + 1)) "$MORE"
 tmem stats --json | count_json tmemd
 tmemd_stop KILL
 tmemd_start
 connected() { guest_run g1 60 '[ $(cat /sys/kernel/tmem/state) = connected ]'; }
 wait_for 120 connected || fail "the guest does not come back"
-step survived slots read 1 $((MANY + FEW))
+step survived slots read 1 $((MANY + MORE))
 step end figures
