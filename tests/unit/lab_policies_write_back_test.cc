@@ -13,8 +13,8 @@ Region never_touched(uint32_t mib) {
   return {Kind::kAnon, mib / 4, 300'000'000, 300'000'000, true, false};
 }
 
-// Of guest 0, without agent: nothing but write-back takes its pages out of the pool. A page there has
-// 97 % of its size. Guest 1 needs nothing, and has what the test gives it.
+// Of guest 0, without agent: nothing but write-back takes its pages out of the pool. A page there
+// has 97 % of its size. Guest 1 needs nothing, and has what the test gives it.
 constexpr uint64_t kOtherMib = 133;
 
 Scenario one_swaps(std::vector<Region> regions) {
@@ -110,7 +110,7 @@ TEST_CASE("write-back: what is got and put again stays") {
   FixedTargets strategy({133, kOtherMib});
   SimHost host(scenario, Constants{}, strategy, true);
   shrink(host, strategy, {110, 90, 75, 60});
-  fill(host, strategy, 60, 57);  // so that the pool has room for what comes and goes
+  fill(host, strategy, 60, 57);           // so that the pool has room for what comes and goes
   run_until(host, second_of(host) + 25);  // what went to the disk at first has been read
   const uint64_t written = host.disk().pages_written();
   const uint64_t read = host.guest(0).counters().disk_read_pages;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The Xen transport: guests are asked to write old pages to their disks while the pool is full of
 // persistent ones.
-#include "catch2/catch.hpp"
+#include <catch2/catch.hpp>
+
 #include "tests/unit/store_world.h"
 #include "tests/unit/xen_world.h"
 
