@@ -13,8 +13,8 @@ namespace tmem::policy {
 
 class WriteBack {
  public:
-  // Call now and then. `pinned_bytes`: persistent pages as they are stored, and what else cannot be
-  // evicted; `limit_bytes`: what the pool may hold at this moment. True: guests write back.
+  // Call now and then. `limit_bytes`: what the pool may hold at this moment; `pinned_bytes`: what
+  // of it further persistent pages cannot have. True: guests write back.
   bool update(uint64_t pinned_bytes, uint64_t limit_bytes) {
     const uint64_t least = limit_bytes / 16 * (wanted_ ? kStopSixteenths : kStartSixteenths);
     wanted_ = pinned_bytes > least;

@@ -34,6 +34,7 @@ static void got(struct tmem_io *io)
 
 	slot_lock(piece->slot, &flags);
 	if (!io->error && !piece->superseded) {
+		piece->moving = true;
 		spill_add(piece);
 		slot_unlock(piece->slot, flags);
 		return;

@@ -136,6 +136,8 @@ static void device_stop(void)
 		slot_free(slot);
 		cond_resched();
 	}
+	write_back_set(&swap, 0);
+	cancel_delayed_work_sync(&swap.write_back_work);
 	cancel_delayed_work_sync(&swap.evacuate_work);
 	tmem_owed_stop(&swap.owed);
 	mod_delayed_work(swap.worker, &swap.spill_work, 0);

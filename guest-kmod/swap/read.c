@@ -6,24 +6,6 @@
 #include <linux/highmem.h>
 #include "swap.h"
 
-static void get_done(struct tmem_io *io)
-{
-	struct piece *piece = container_of(io, struct piece, io);
-	struct swap_request *request = piece->request;
-	unsigned long flags;
-	int error = io->error;
-
-	if (error == -ENOENT || error == -ESTALE) {
-		slot_lock(piece->slot, &flags);
-		if (swap.state[piece->slot] == SLOT_POOL && !slot_staged(piece->slot))
-			slot_lost(piece->slot);
-		slot_unlock(piece->slot, flags);
-	}
-	swap_count(error ? SWAP_READ_ERRORS : SWAP_READS_POOL);
-	piece_free(piece);
-	request_done(request, error);
-}
-
 static void fill(struct page *page, unsigned int offset, const void *from)
 {
 	void *data = kmap_local_page(page);
@@ -36,21 +18,32 @@ static void fill(struct page *page, unsigned int offset, const void *from)
 	flush_dcache_page(page);
 }
 
+/* From what is on its way to the pool, or from there to the disk. The slot's lock is held. */
+static bool read_piece(u32 slot, struct page *page, unsigned int offset)
+{
+	struct piece *piece = slot_staged(slot);
+
+	if (piece) {
+		fill(page, offset, tmem_io_staged(&piece->io));
+	} else {
+		piece = slot_moving(slot);
+		if (!piece)
+			return false;
+		fill(page, offset, page_address(piece->buffer));
+	}
+	swap_count(SWAP_READS_STAGED);
+	return true;
+}
+
 /* What is in the guest is read at once; true if it was. The slot's lock is held. */
 static bool read_here(u32 slot, struct page *page, unsigned int offset)
 {
-	struct piece *piece;
-
 	if (!slot) {
 		fill(page, offset, page_address(swap.header));
 		return true;
 	}
-	piece = slot_staged(slot);
-	if (piece) {
-		fill(page, offset, tmem_io_staged(&piece->io));
-		swap_count(SWAP_READS_STAGED);
+	if (read_piece(slot, page, offset))
 		return true;
-	}
 	if (swap.state[slot] != SLOT_EMPTY)
 		return false;
 	fill(page, offset, NULL);
@@ -69,6 +62,53 @@ bool read_page_now(u32 slot, struct page *page, unsigned int offset)
 	if (here)
 		swap_count(SWAP_READS);
 	return here;
+}
+
+static void get_done(struct tmem_io *io)
+{
+	struct piece *piece = container_of(io, struct piece, io);
+	struct swap_request *request = piece->request;
+	int error = io->error;
+	unsigned long flags;
+	bool here = false;
+
+	if (error) {
+		slot_lock(piece->slot, &flags);
+		/* Another piece may have taken the page out of the pool meanwhile. */
+		if (swap.state[piece->slot] == SLOT_DISK) {
+			piece->reread = true;
+			spill_add(piece);
+			slot_unlock(piece->slot, flags);
+			return;
+		}
+		here = read_piece(piece->slot, io->page, io->offset);
+		if (!here && (error == -ENOENT || error == -ESTALE) &&
+		    swap.state[piece->slot] == SLOT_POOL)
+			slot_lost(piece->slot);
+		slot_unlock(piece->slot, flags);
+	}
+	if (!here)
+		swap_count(error ? SWAP_READ_ERRORS : SWAP_READS_POOL);
+	piece_free(piece);
+	request_done(request, here ? 0 : error);
+}
+
+/* A get failed, and the page was found to be on the disk. Process context, as spill_run(). */
+void read_again(struct piece *piece)
+{
+	struct swap_request *request = piece->request;
+	struct page *page = piece->io.page;
+	unsigned int offset = piece->io.offset;
+	u32 slot = piece->slot;
+
+	piece_free(piece);
+	if (READ_ONCE(swap.state[slot]) == SLOT_DISK) {
+		disk_read(slot, page, offset, request);
+		return;
+	}
+	/* Written or freed since: nobody can expect the page of before. */
+	swap_count(SWAP_READ_ERRORS);
+	request_done(request, -EIO);
 }
 
 /*

@@ -123,6 +123,17 @@ struct piece *slot_staged(u32 slot)
 	return NULL;
 }
 
+/* The piece whose buffer is the slot's contents, if there is one. */
+struct piece *slot_moving(u32 slot)
+{
+	struct piece *piece;
+
+	hlist_for_each_entry(piece, bucket(slot), node)
+		if (piece->slot == slot && piece->moving && !piece->superseded)
+			return piece;
+	return NULL;
+}
+
 /*
  * The pool may hold a page that is not the slot's any more. A flush might hit the page that is on
  * its way: it is owed when that goes elsewhere.
@@ -191,7 +202,7 @@ void slots_lost(void)
 	for (slot = 1; slot < swap.slots; slot++) {
 		slot_lock(slot, &flags);
 		tmem_owe_not(&swap.owed, slot);
-		if (swap.state[slot] == SLOT_POOL && !slot_staged(slot))
+		if (swap.state[slot] == SLOT_POOL && !slot_staged(slot) && !slot_moving(slot))
 			slot_lost(slot);
 		slot_unlock(slot, flags);
 		cond_resched();

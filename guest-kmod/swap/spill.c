@@ -181,7 +181,10 @@ void spill_run(struct work_struct *work)
 	blk_start_plug(&plug);
 	list_for_each_entry_safe(piece, next, &list, spill) {
 		list_del_init(&piece->spill);
-		spill_one(piece);
+		if (piece->reread)
+			read_again(piece);
+		else
+			spill_one(piece);
 	}
 	blk_finish_plug(&plug);
 }

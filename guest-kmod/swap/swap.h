@@ -59,10 +59,12 @@ struct piece {
 	struct hlist_node node;
 	struct list_head spill;
 	struct swap_request *request; /* to tell; NULL: told already, or nobody asked */
-	struct page *buffer;	      /* evacuation's own page */
+	struct page *buffer;	      /* evacuation's own page: the slot's, once it is `moving` */
 	u32 slot;
 	bool early;	 /* the write was reported as done: io's staged page is the only copy */
 	bool held;	 /* io is done, its staged page is kept */
+	bool moving;	 /* buffer has the slot's page, which goes from the pool to the disk */
+	bool reread;	 /* of a read: the page went to the disk meanwhile */
 	bool to_disk;	 /* is being written to the disk */
 	bool superseded; /* the slot was freed or written again */
 	bool older;	 /* the pool may hold an older page, unless it gets this one */
@@ -164,6 +166,7 @@ void slot_set(u32 slot, enum slot_state state);
 void slot_lost(u32 slot);
 void slot_supersede(u32 slot);
 struct piece *slot_staged(u32 slot);
+struct piece *slot_moving(u32 slot);
 struct piece *slot_current(u32 slot);
 void slot_older_in_pool(u32 slot);
 bool slot_on_its_way_to_disk(u32 slot, const struct piece *but);
@@ -182,6 +185,7 @@ void write_page(u32 slot, struct page *page, unsigned int offset, struct swap_re
 bool write_page_now(u32 slot, struct page *page);
 void read_page(u32 slot, struct page *page, unsigned int offset, struct swap_request *request);
 bool read_page_now(u32 slot, struct page *page, unsigned int offset);
+void read_again(struct piece *piece);
 
 /* spill.c */
 void spill_add(struct piece *piece);

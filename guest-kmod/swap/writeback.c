@@ -49,22 +49,25 @@ static void mark_all(void)
 	swap.marked_next = 1;
 }
 
-/* Until there is no memory, as long as it lasts. */
+static bool goes_on(void)
+{
+	return READ_ONCE(swap.write_back_kib_s) && !READ_ONCE(swap.evacuating) &&
+	       !READ_ONCE(swap.evacuate_failed);
+}
+
 static void take_marked(unsigned int pages)
 {
-	bool memory = true;
+	unsigned long slot;
 
-	while (pages && memory && !READ_ONCE(swap.evacuating)) {
-		unsigned long slot = find_next_bit(swap.marked, swap.slots, swap.marked_next);
-
-		swap.marked_next = slot;
-		if (slot >= swap.slots)
-			break;
+	for (; pages; pages--) {
 		wait_var_event(&swap.evacuations, atomic_read(&swap.evacuations) < AT_ONCE);
-		memory = evacuate_slot(slot);
-		if (memory)
-			swap.marked_next++;
-		pages--;
+		if (!goes_on())
+			break;
+		slot = find_next_bit(swap.marked, swap.slots, swap.marked_next);
+		swap.marked_next = slot;
+		if (slot >= swap.slots || !evacuate_slot(slot))
+			break;
+		swap.marked_next++;
 	}
 	wait_var_event(&swap.evacuations, !atomic_read(&swap.evacuations));
 }

@@ -16,6 +16,12 @@ constexpr uint32_t kKibPerSecond = 8192;
 constexpr uint64_t kLimitBytes = 16 << 20;
 constexpr uint32_t kSixteenth = kLimitBytes / 16 / kPageBytes;
 
+// A guest with a page of swap in the pool.
+void swap_out(XenWorld& world, FakeGuest& guest, uint64_t number) {
+  REQUIRE(world.create(guest, 1, TMEM_POOL_PERSISTENT) == Status::kOk);
+  REQUIRE(world.put(guest, 1, 5, store::noise(1'000'000 + number)) == Status::kOk);
+}
+
 struct FullPool {
   explicit FullPool(XenWorld& xen_world) : world(xen_world), client(xen_world.store.add(9)) {
     world.store.store->set_arena_limit(kLimitBytes);
@@ -44,6 +50,7 @@ TEST_CASE("xen: write-back is asked for while persistent pages have nearly all o
   FakeGuest guest(world.host, 1, "web");
   REQUIRE(world.connect(guest));
   CHECK(guest.backend("write-back") == "0");
+  swap_out(world, guest, 1);
   FullPool pool(world);
   pool.hold(12 * kSixteenth);
   CHECK(guest.backend("write-back") == "0");
@@ -63,6 +70,9 @@ TEST_CASE("xen: write-back is asked for while persistent pages have nearly all o
     FakeGuest other(world.host, 2, "db");
     REQUIRE(world.connect(other));
     world.pass_ms(1'000);
+    CHECK(other.backend("write-back") == "0");  // it has nothing to move
+    swap_out(world, other, 2);
+    world.pass_ms(1'000);
     CHECK(other.backend("write-back") == "8192");
   }
   SECTION("a limit that grows ends it") {
@@ -76,6 +86,43 @@ TEST_CASE("xen: write-back is asked for while persistent pages have nearly all o
     world.pass_ms(1'000);
     CHECK(guest.backend("write-back") == "0");
   }
+}
+
+// Others cannot have what it moves out.
+TEST_CASE("xen: a guest within its guarantee is not asked to write back") {
+  XenWorld world;
+  world.write_back_kib_s = kKibPerSecond;
+  world.start();
+  FakeGuest guest(world.host, 1, "web");
+  REQUIRE(world.connect(guest));
+  swap_out(world, guest, 1);
+  FullPool pool(world);
+  pool.hold(13 * kSixteenth);
+  CHECK(guest.backend("write-back") == "8192");
+  store::ClientSettings settings;
+  settings.guarantee_bytes = 128 << 10;
+  const store::ClientRef client = world.store.store->find_client(world.guests->infos()[0].client);
+  REQUIRE(world.store.store->configure(*client, settings));
+  world.pass_ms(1'000);
+  CHECK(guest.backend("write-back") == "0");
+}
+
+// A promise that nobody uses yet leaves no more room than pages do.
+TEST_CASE("xen: guarantees count as what they are") {
+  XenWorld world;
+  world.write_back_kib_s = kKibPerSecond;
+  world.start();
+  FakeGuest guest(world.host, 1, "web");
+  REQUIRE(world.connect(guest));
+  swap_out(world, guest, 1);
+  FullPool pool(world);
+  pool.hold(4 * kSixteenth);
+  CHECK(guest.backend("write-back") == "0");
+  store::ClientSettings settings;
+  settings.guarantee_bytes = 9 * kSixteenth * kPageBytes;
+  const store::ClientRef idle = world.store.add(10, settings);
+  world.pass_ms(1'000);
+  CHECK(guest.backend("write-back") == "8192");
 }
 
 TEST_CASE("xen: ephemeral pages are no reason to write back") {

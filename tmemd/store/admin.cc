@@ -164,6 +164,7 @@ StoreStats Store::stats() const {
   StoreStats s;
   s.budget_bytes = impl.blocks.budget_bytes();
   s.limit_bytes = impl.blocks.lasting_bytes();
+  s.best_effort_bytes = impl.best_effort_bytes(s.limit_bytes);
   s.held_bytes = impl.blocks.held_bytes();
   s.metadata_bytes = impl.blocks.heap_bytes() + impl.tables.bytes() + impl.contents.record_bytes();
   s.heap_bytes = impl.blocks.heap_bytes();

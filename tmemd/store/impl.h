@@ -91,6 +91,8 @@ class Impl {
   // What shrink() could give back in whole slots.
   uint64_t freeable_slot_bytes() const;
   ShrinkState shrink(Worker::State& worker, unsigned slices);
+  // What persistent puts beyond guarantees can have of the room, with closed holes.
+  uint64_t best_effort_bytes(uint64_t room_bytes) const;
   // True when a persistent put may take memory beyond its client's guarantee.
   bool best_effort_fits();
   // Call before something is promised, or taken from what is not: best effort looks anew, once
@@ -180,7 +182,7 @@ class Impl {
   // Closed holes: what it comes to when segments are packed.
   enum class Holes { kOpen, kClosed };
   Promises promises(Holes holes) const;
-  int64_t unpromised_arena_bytes(uint64_t room_bytes) const;
+  int64_t unpromised_arena_bytes(uint64_t room_bytes, Holes holes) const;
   int64_t unpromised_heap_pages() const;
 
   std::atomic<int64_t> best_effort_puts_{0};  // that may go on before the next look

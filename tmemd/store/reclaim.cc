@@ -159,9 +159,9 @@ Impl::Promises Impl::promises(Holes holes) const {
   return sum;
 }
 
-int64_t Impl::unpromised_arena_bytes(uint64_t room_bytes) const {
+int64_t Impl::unpromised_arena_bytes(uint64_t room_bytes, Holes holes) const {
   const uint64_t promised_bytes = BlockAllocator::reserve_bytes(room_bytes) +
-                                  promises(Holes::kOpen).block_bytes() + blocks.heap_bytes();
+                                  promises(holes).block_bytes() + blocks.heap_bytes();
   return static_cast<int64_t>(room_bytes) - static_cast<int64_t>(promised_bytes);
 }
 
@@ -180,14 +180,21 @@ int64_t Impl::unpromised_heap_pages() const {
 }
 
 int64_t Impl::unpromised_bytes(uint64_t room_bytes) const {
-  return std::min(unpromised_arena_bytes(room_bytes),
+  return std::min(unpromised_arena_bytes(room_bytes, Holes::kOpen),
                   unpromised_heap_pages() * static_cast<int64_t>(kRawPageBytes));
+}
+
+uint64_t Impl::best_effort_bytes(uint64_t room_bytes) const {
+  if (unpromised_heap_pages() <= 0) return 0;
+  return static_cast<uint64_t>(
+      std::max<int64_t>(unpromised_arena_bytes(room_bytes, Holes::kClosed), 0));
 }
 
 uint32_t Impl::hold_more(int64_t wanted_bytes, uint32_t slots_max) {
   uint32_t slots = 0;
   while (!blocks.can_discard() && slots < slots_max &&
-         unpromised_arena_bytes(blocks.held_room_bytes()) < wanted_bytes && blocks.acquire_one())
+         unpromised_arena_bytes(blocks.held_room_bytes(), Holes::kOpen) < wanted_bytes &&
+         blocks.acquire_one())
     ++slots;
   return slots;
 }

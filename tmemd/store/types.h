@@ -151,7 +151,10 @@ enum class ShrinkState : uint8_t {
 
 struct StoreStats {
   uint64_t budget_bytes = 0;
-  uint64_t limit_bytes = 0;     // what it may hold now: of the budget, what the arena limit allows
+  uint64_t limit_bytes = 0;  // what it may hold now: of the budget, what the arena limit allows
+  // Of that, what persistent puts beyond guarantees can have, when all ephemeral pages go and
+  // segments are packed. 0 too where the heap has no room for their index.
+  uint64_t best_effort_bytes = 0;
   uint64_t held_bytes = 0;      // memory it holds, all metadata included
   uint64_t metadata_bytes = 0;  // the part of held_bytes that holds no page contents
   uint64_t heap_bytes = 0;      // of these, the volatile index, in the process's own memory

@@ -277,6 +277,13 @@ void Guest::set_evacuating(bool on) {
   look();
 }
 
+bool Guest::exceeds_guarantee() const {
+  if (client_ == nullptr) return false;
+  constexpr auto kPersistent = static_cast<size_t>(store::Kind::kPersistent);
+  const store::ClientStats stats = world_.store.client_stats(*client_);
+  return stats.charged_bytes[kPersistent] > stats.settings.guarantee_bytes;
+}
+
 void Guest::set_write_back(uint32_t kib_s) {
   if (kib_s == write_back_kib_s_) return;
   const auto done = world_.platform.store->write(backend_ + "/write-back", std::to_string(kib_s));

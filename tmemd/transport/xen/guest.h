@@ -104,6 +104,8 @@ class Guest {
   void disconnect();
   // Asks the guest to bring its persistent pages home, or takes that back.
   void set_evacuating(bool on);
+  // Whether what it moves out of the pool is room for others: a guarantee's is not.
+  bool exceeds_guarantee() const;
   // Asks the guest to write pages that lie in the pool for long to its disk: so many KiB a second.
   void set_write_back(uint32_t kib_s);
   // tmemd ends: tells the guest, keeps the nodes.

@@ -112,15 +112,17 @@ void Guests::scan() {
 }
 
 void Guests::ask_for_write_back() {
+  if (world_.options.write_back_kib_s == 0) {
+    next_write_back_ms_ = UINT64_MAX;
+    return;
+  }
   next_write_back_ms_ = world_.clock.now_ms() + kWriteBackMs;
-  if (world_.options.write_back_kib_s == 0) return;
-  constexpr auto kPersistent = static_cast<size_t>(store::Kind::kPersistent);
   const store::StoreStats stats = world_.store.stats();
-  const uint64_t pinned_bytes =
-      stats.stored_bytes[kPersistent] + stats.metadata_bytes + stats.reserve_bytes;
-  const bool wanted = write_back_.update(pinned_bytes, stats.limit_bytes);
+  const uint64_t room_bytes = std::min(stats.best_effort_bytes, stats.limit_bytes);
+  const bool wanted = write_back_.update(stats.limit_bytes - room_bytes, stats.limit_bytes);
   for (const auto& [id, guest] : guests_)
-    guest->set_write_back(wanted ? world_.options.write_back_kib_s : 0);
+    guest->set_write_back(wanted && guest->exceeds_guarantee() ? world_.options.write_back_kib_s
+                                                               : 0);
 }
 
 Result<void> Guests::take_in(const std::vector<Domain>& domains) {
