@@ -3,6 +3,7 @@ SUMMARY = "guests destroyed while they swap: nothing of them stays, the other gu
 LIMIT_S = 900
 HOST_MIB = 1280
 DOM0_MIB = 448
+GATE = False
 ORDER = 40
 
 
