@@ -128,24 +128,21 @@ static void device_stop(void)
 {
 	u32 slot;
 
-	write_back_set(&swap, 0);
-	cancel_delayed_work_sync(&swap.write_back_work);
+	write_back_stop();
 	evacuate_set(&swap, false);
 	flush_delayed_work(&swap.evacuate_work);
 	for (slot = 1; slot < swap.slots; slot++) {
 		slot_free(slot);
 		cond_resched();
 	}
-	write_back_set(&swap, 0);
-	cancel_delayed_work_sync(&swap.write_back_work);
+	write_back_stop();
 	cancel_delayed_work_sync(&swap.evacuate_work);
 	tmem_owed_stop(&swap.owed);
 	mod_delayed_work(swap.worker, &swap.spill_work, 0);
 	tmem_pool_close(swap.pool); /* puts in flight are answered or given up by this */
 	/* Until then the core could ask to evacuate; there was nothing to post any more. */
-	write_back_set(&swap, 0);
+	write_back_stop();
 	evacuate_set(&swap, false);
-	cancel_delayed_work_sync(&swap.write_back_work);
 	cancel_delayed_work_sync(&swap.evacuate_work);
 	wait_var_event(&swap.pieces_out, !atomic_read(&swap.pieces_out));
 	tmem_owed_stop(&swap.owed);

@@ -4,6 +4,9 @@
  * write was reported as done is held and put again until that succeeds, another page that was not
  * is an I/O error, on which swap keeps it in memory.
  *
+ * The same worker writes what evacuate.c and writeback.c bring, and reads again what they moved to
+ * the disk under a reader.
+ *
  * Context of spill_run() and disk_read(): process, may sleep in the bio mempool only. One worker
  * with a rescuer.
  */

@@ -122,9 +122,9 @@ struct swap_device {
 	atomic_t evacuations; /* under way */
 
 	struct delayed_work write_back_work;
-	u32 write_back_kib_s;	/* what the daemon asks for */
-	unsigned long *marked;	/* by slot: its page was in the pool at marked_at, and still is */
-	unsigned long marked_at; /* jiffies */
+	u32 write_back_kib_s;	   /* what the daemon asks for */
+	unsigned long *marked;	   /* by slot: in the pool since marked_at, neither put nor got */
+	unsigned long marked_at;   /* jiffies */
 	unsigned long marked_next; /* marked slots from here on; 0: not marked yet */
 
 	atomic64_t stats[SWAP_STATS];
@@ -201,6 +201,7 @@ bool evacuate_slot(u32 slot);
 /* writeback.c */
 void write_back_run(struct work_struct *work);
 void write_back_set(void *ctx, u32 kib_s);
+void write_back_stop(void);
 
 /* stats.c */
 int swap_stats_init(void);

@@ -99,3 +99,10 @@ void write_back_set(void *ctx, u32 kib_s)
 	if (kib_s)
 		write_back_later(0);
 }
+
+/* Until the core asks again. */
+void write_back_stop(void)
+{
+	write_back_set(&swap, 0);
+	cancel_delayed_work_sync(&swap.write_back_work);
+}
